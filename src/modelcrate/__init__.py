@@ -1,0 +1,1 @@
+"""modelcrate: trained models kept as data, never as code."""

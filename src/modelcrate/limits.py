@@ -1,0 +1,43 @@
+"""Every number that bounds input, each with the attack or accident that it stops.
+
+One immutable :class:`Limits` travels with a call; nothing here is global state, so two threads reading two files never
+share a budget. A caller with honest but larger files passes ``dataclasses.replace(DEFAULT, ...)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on what a file may make a reader do. Sizes are bytes unless the name says otherwise."""
+
+    manifest_bytes: int = 4 << 20
+    """A manifest is read whole before anything about it is known."""
+    manifest_depth: int = 32
+    """Nested brackets in JSON; deeper input is built to exhaust a parser's stack."""
+    manifest_items: int = 100_000
+    """Values in a manifest; small JSON text can become large Python objects."""
+    members: int = 64
+    """Members of a crate; a million empty members cost a central directory of 100 MB."""
+    header_bytes: int = 16 << 20
+    """A safetensors header is parsed before any tensor is known to exist."""
+    tensors: int = 65_536
+    """Tensors in one header; a million zero-sized tensors cost half a minute and a gigabyte."""
+    tensor_rank: int = 8
+    """Dimensions of one tensor; no architecture needs more, and a rank of 100,000 is a stack attack."""
+    tensor_dimension: int = 2**31
+    """Size of one dimension; zero times a huge dimension passes every product check."""
+    state_bytes: int = 256 << 20
+    """One msgpack document is decoded whole."""
+    state_items: int = 5_000_000
+    """Values in one msgpack document: 5 MB of empty maps would become 344 MB of objects."""
+    state_depth: int = 32
+    """Nested maps and lists in a state document."""
+    state_integer_bytes: int = 1024
+    """Bytes of one arbitrary-precision integer; conversion of a larger one to text is quadratic."""
+
+
+DEFAULT = Limits()
+"""The limits used where a caller gives none."""

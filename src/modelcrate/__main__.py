@@ -1,0 +1,5 @@
+"""``python -m modelcrate``."""
+
+from modelcrate.cli.main import main
+
+raise SystemExit(main())

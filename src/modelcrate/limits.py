@@ -19,6 +19,10 @@ class Limits:
     """Nested brackets in JSON; deeper input is built to exhaust a parser's stack."""
     manifest_items: int = 100_000
     """Values in a manifest; small JSON text can become large Python objects."""
+    manifest_key: int = 256
+    """Characters in one key of a manifest."""
+    manifest_text: int = 65_536
+    """Characters in one text of a manifest; longer text belongs in a state document."""
     members: int = 64
     """Members of a crate; a million empty members cost a central directory of 100 MB."""
     header_bytes: int = 16 << 20

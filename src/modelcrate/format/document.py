@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from typing import TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from modelcrate.errors import FormatError
+
+if TYPE_CHECKING:
+    import numpy as np  # at run time only where an array is met: `inspect` and `verify` must start fast
 
 T = TypeVar("T")
 
@@ -164,8 +165,10 @@ class Fields:
 
     def array(
         self, name: str, *, dtype: str | tuple[str, ...], ndim: int = 1, finite: bool = True
-    ) -> np.ndarray:
+    ) -> np.ndarray[Any, Any]:
         """An n-d array field of one of the given numpy dtype names (``float64``); NaN is refused unless asked for."""
+        import numpy as np
+
         value = self.value(name)
         wanted = (dtype,) if isinstance(dtype, str) else dtype
         if not isinstance(value, np.ndarray):
@@ -200,6 +203,6 @@ def kind_of(value: object) -> str:
         bytes: "bytes",
         list: "a list",
         dict: "a map",
-        np.ndarray: "an array",
     }
-    return names.get(type(value), f"a {type(value).__name__}")
+    name = type(value).__name__
+    return names.get(type(value)) or ("an array" if name == "ndarray" else f"a {name}")

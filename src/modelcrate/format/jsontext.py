@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 from modelcrate.errors import FormatError, LimitError
 from modelcrate.format.buffers import Buffer
@@ -71,25 +71,24 @@ def check_canonical(data: Buffer, document: Json, *, where: str) -> None:
 def check_plain(document: object, *, where: str, limits: Limits = DEFAULT) -> None:
     """Refuse a value that is not plain JSON within the bounds, with the path at which it stands."""
     budget = limits.manifest_items
-    pending: list[tuple[Any, str, int]] = [(document, where, 1)]
+    pending: list[tuple[object, str, int]] = [(document, where, 1)]
     while pending:
         value, path, depth = pending.pop()
         budget -= 1
         if budget < 0:
             raise LimitError(f"more than {limits.manifest_items} values", where=where)
-        if type(value) is not dict and type(value) is not list:
-            _check_leaf(value, path, limits)
-            continue
-        if depth > limits.manifest_depth:
+        if depth > limits.manifest_depth and type(value) in (dict, list):
             raise LimitError(f"nested deeper than {limits.manifest_depth}", where=where)
         if type(value) is list:
             pending.extend((item, _join(path, f"[{index}]"), depth + 1) for index, item in enumerate(value))
-            continue
-        for key, item in value.items():
-            if type(key) is not str:
-                raise FormatError(f"a key is a {type(key).__name__}, not text", where=path)
-            _check_text(key, path, limits.manifest_key)
-            pending.append((item, _join(path, f".{key}"), depth + 1))
+        elif type(value) is dict:
+            for key, item in value.items():
+                if type(key) is not str:
+                    raise FormatError(f"a key is a {type(key).__name__}, not text", where=path)
+                _check_text(key, path, limits.manifest_key)
+                pending.append((item, _join(path, f".{key}"), depth + 1))
+        else:
+            _check_leaf(value, path, limits)
 
 
 def _join(path: str, step: str) -> str:

@@ -1,7 +1,8 @@
 """The manifest: what a crate is made of, as one frozen document (FORMAT.md 3).
 
 :meth:`Manifest.from_bytes` is the only way in and refuses every byte sequence but the one that
-:meth:`Manifest.to_bytes` would write; a flipped bit anywhere in the manifest breaks its canonical form, its schema or its seal.
+:meth:`Manifest.to_bytes` would write; a flipped bit anywhere in the manifest breaks its canonical form, its schema or
+its seal.
 """
 
 from __future__ import annotations

@@ -79,12 +79,12 @@ def check_feature(feature: str, *, where: str) -> str:
 
 
 def check_package(name: str, *, where: str) -> str:
-    """Return ``name`` if it may name a package in a table of versions, else raise FormatError (FORMAT.md 3.8)."""
+    """Return ``name`` if it may name a package in a table of versions, else raise FormatError (FORMAT.md 2.7)."""
     if _PACKAGE.fullmatch(name) is None:
         raise FormatError(f"{name!r} does not follow the grammar of package names", where=where)
     return name
 
 
 def escape_display(text: str) -> str:
-    """``text`` with every character that text for people may not hold written as an escape (FORMAT.md 3.9)."""
+    """``text`` with every character that text for people may not hold written as an escape (FORMAT.md 3.6)."""
     return _REFUSED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

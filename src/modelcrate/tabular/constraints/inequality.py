@@ -1,0 +1,252 @@
+"""Inequalities: one column above another, or above or below a fixed value.
+
+The model sees ``log(difference + 1)`` in place of the constrained column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from modelcrate.errors import FormatError
+from modelcrate.format.document import Fields
+from modelcrate.tabular.constraints.base import Constraint, column_name, mask
+from modelcrate.tabular.constraints.casting import (
+    DATETIME,
+    cut_off,
+    nanoseconds,
+    numbers,
+    read_dtype,
+    read_resolution,
+    restore,
+    same_kind,
+    shifted,
+)
+from modelcrate.tabular.constraints.scalars import Scalar, fitting_array, read_scalar
+
+Comparison: TypeAlias = Callable[[Any, Any], Any]
+
+_RELATIONS: dict[str, Comparison] = {
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inequality(Constraint):
+    """``high`` is at least ``low`` (above it, where ``strict``); rows with a missing value obey.
+
+    ``difference`` names the modelled column, ``dtype`` is that of ``high``.
+    """
+
+    tag: ClassVar[str] = "inequality"
+    low: str
+    high: str
+    difference: str
+    strict: bool
+    dtype: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.low, self.high)
+
+    @classmethod
+    def from_document(cls, fields: Fields) -> Inequality:
+        found = cls(
+            low=column_name(fields, "low"),
+            high=column_name(fields, "high"),
+            difference=column_name(fields, "difference"),
+            strict=fields.boolean("strict"),
+            dtype=read_dtype(fields),
+        )
+        fields.finish()
+        return found
+
+    def to_document(self) -> dict[str, Any]:
+        return {
+            "type": self.tag,
+            "low": self.low,
+            "high": self.high,
+            "difference": self.difference,
+            "strict": self.strict,
+            "dtype": self.dtype,
+        }
+
+    def is_valid(self, frame: pd.DataFrame) -> pd.Series:
+        low, high = numbers(frame, self.low), numbers(frame, self.high)
+        same_kind(low, high)
+        above = high > low if self.strict else high >= low
+        return mask(frame, np.isnan(low) | np.isnan(high) | above)
+
+    def _transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        low, high = numbers(frame, self.low), numbers(frame, self.high)
+        same_kind(low, high)
+        frame[self.difference] = _compressed(high - low)
+        return frame.drop(columns=self.high)
+
+    def _reverse(self, frame: pd.DataFrame) -> pd.DataFrame:
+        difference = _expanded(numbers(frame, self.difference), self.dtype)
+        low = numbers(frame, self.low)
+        total = shifted(low, difference) if _moves(low, difference) else _plain(difference) + low
+        frame[self.high] = restore(total, self.dtype, self.high)
+        return frame.drop(columns=self.difference)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalarInequality(Constraint):
+    """``column`` stands in ``relation`` (``>``, ``>=``, ``<``, ``<=``) to ``value``; a missing value obeys.
+
+    ``value`` is an integer, a float or a ``datetime64[ns]``. ``resolution`` is what generated datetimes are cut off to.
+    """
+
+    tag: ClassVar[str] = "scalar_inequality"
+    column: str
+    relation: str
+    value: Scalar
+    difference: str
+    dtype: str
+    resolution: str | None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @classmethod
+    def from_document(cls, fields: Fields) -> ScalarInequality:
+        dtype = read_dtype(fields)
+        found = cls(
+            column=column_name(fields, "column"),
+            relation=fields.text("relation", choices=tuple(_RELATIONS)),
+            value=read_scalar(fields, "value", dtype),
+            difference=column_name(fields, "difference"),
+            dtype=dtype,
+            resolution=read_resolution(fields, dtype),
+        )
+        fields.finish()
+        return found
+
+    def to_document(self) -> dict[str, Any]:
+        return {
+            "type": self.tag,
+            "column": self.column,
+            "relation": self.relation,
+            "value": self.value,
+            "difference": self.difference,
+            "dtype": self.dtype,
+            "resolution": self.resolution,
+        }
+
+    def is_valid(self, frame: pd.DataFrame) -> pd.Series:
+        values = numbers(frame, self.column)
+        bound = fitting_array(self.value, values)
+        return mask(frame, np.isnan(values) | _RELATIONS[self.relation](values, bound))
+
+    def _transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        values = numbers(frame, self.column)
+        frame[self.difference] = _compressed(np.abs(values - fitting_array(self.value, values)))
+        return frame.drop(columns=self.column)
+
+    def _reverse(self, frame: pd.DataFrame) -> pd.DataFrame:
+        difference = _expanded(numbers(frame, self.difference), self.dtype)
+        if self.relation in ("<", "<="):
+            difference = -difference
+        bound = np.asarray(self.value)
+        total = shifted(bound, difference) if _moves(bound, difference) else bound + _plain(difference)
+        frame[self.column] = cut_off(restore(total, self.dtype, self.column), self.resolution)
+        return frame.drop(columns=self.difference)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign(Constraint):
+    """A column that is positive, or negative: at least 0 (above, where ``strict``), or at most 0 (below)."""
+
+    column: str
+    strict: bool
+    difference: str
+    dtype: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @classmethod
+    def from_document(cls, fields: Fields) -> Sign:
+        found = cls(
+            column=column_name(fields, "column"),
+            strict=fields.boolean("strict"),
+            difference=column_name(fields, "difference"),
+            dtype=read_dtype(fields),
+        )
+        if found.dtype == DATETIME:
+            raise FormatError("a datetime has no sign", where=fields.path("dtype"))
+        fields.finish()
+        return found
+
+    def to_document(self) -> dict[str, Any]:
+        return {
+            "type": self.tag,
+            "column": self.column,
+            "strict": self.strict,
+            "difference": self.difference,
+            "dtype": self.dtype,
+        }
+
+    def is_valid(self, frame: pd.DataFrame) -> pd.Series:
+        return self._against_zero().is_valid(frame)
+
+    def _transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return self._against_zero()._transform(frame)
+
+    def _reverse(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return self._against_zero()._reverse(frame)
+
+    def _against_zero(self) -> ScalarInequality:
+        relation = (">" if self.tag == "positive" else "<") + ("" if self.strict else "=")
+        return ScalarInequality(
+            column=self.column, relation=relation, value=0, difference=self.difference, dtype=self.dtype, resolution=None
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Positive(Sign):
+    """See :class:`Sign`."""
+
+    tag: ClassVar[str] = "positive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Negative(Sign):
+    """See :class:`Sign`."""
+
+    tag: ClassVar[str] = "negative"
+
+
+def _compressed(difference: np.ndarray) -> np.ndarray:
+    """``log(difference + 1)``; spans of time count in nanoseconds, NaT is NaN."""
+    if difference.dtype.kind == "m":
+        difference = difference.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.log(difference + 1))
+
+
+def _expanded(compressed: np.ndarray, dtype: str) -> np.ndarray:
+    """The difference again: rounded, except for a float64 column (a float32 column's is rounded as well)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        difference = np.asarray(np.exp(compressed) - 1)
+        if dtype != "float64":
+            difference = np.round(difference)
+    return nanoseconds(difference) if dtype == DATETIME else difference
+
+
+def _moves(start: np.ndarray, difference: np.ndarray) -> bool:
+    return start.dtype.kind == "M" and difference.dtype.kind == "m"
+
+
+def _plain(difference: np.ndarray) -> np.ndarray:
+    return difference.astype(np.float64) if difference.dtype.kind == "m" else difference

@@ -35,12 +35,34 @@ class Limits:
     """Size of one dimension; zero times a huge dimension passes every product check."""
     state_bytes: int = 256 << 20
     """One msgpack document is decoded whole."""
-    state_items: int = 5_000_000
-    """Values in one msgpack document: 5 MB of empty maps would become 344 MB of objects."""
+    state_items: int = 2_000_000
+    """Values in one msgpack document, containers weighted: 5 MB of empty maps would become 344 MB of objects."""
+    state_text_bytes: int = 64 << 20
+    """Text in one msgpack document; one wide character makes a whole text four times as large in memory."""
     state_depth: int = 32
     """Nested maps and lists in a state document."""
-    state_integer_bytes: int = 1024
-    """Bytes of one arbitrary-precision integer; conversion of a larger one to text is quadratic."""
+    pickle_opcodes: int = 5_000_000
+    """Opcodes of all pickles in one file together; a MARK flood of that many takes seconds and builds nothing."""
+    pickle_memo: int = 2_000_000
+    """Memo entries; a sparse index like 2**32 - 1 costs CPython gigabytes, here one entry."""
+    pickle_marks: int = 20_000
+    """Marks open at one time; a pickler opens one per level of nesting."""
+    pickle_memory: int = 176 << 20
+    """Estimated bytes of the nodes that a pickle builds; ``}`` is one byte in the file and 120 in memory."""
+    pickle_integer_bytes: int = 1024
+    """Bytes of one integer; conversion of a larger one to or from text is quadratic."""
+    pickle_text_bytes: int = 16 << 20
+    """Bytes of one text; names, categories and documents are shorter."""
+    pickle_nesting: int = 8
+    """Pickles and archives inside byte strings inside pickles; a matryoshka has no honest use."""
+    legacy_depth: int = 200
+    """Nested values when a graph is turned into plain values; Python's own pickler recurses less deep."""
+    legacy_items: int = 5_000_000
+    """Values when a graph is turned into plain values; shared lists (billion laughs) count once per visit."""
+    materialised_base: int = 64 << 20
+    """Bytes of arrays and tensors that any file may become; a larger file may become four times its size."""
+    materialised_bytes: int = 1 << 40
+    """Bytes of all arrays and tensors of one file; zero strides make 8 bytes look like terabytes."""
 
 
 DEFAULT = Limits()

@@ -7,6 +7,7 @@ survive). Everything that would hash, call or import is one of the node types be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 Node: TypeAlias = object
@@ -18,8 +19,8 @@ class Dict:
 
     __slots__ = ("pairs",)
 
-    def __init__(self) -> None:
-        self.pairs: list[tuple[Node, Node]] = []
+    def __init__(self, pairs: list[tuple[Node, Node]] | None = None) -> None:
+        self.pairs: list[tuple[Node, Node]] = [] if pairs is None else pairs
 
 
 class Set:
@@ -54,7 +55,7 @@ class Global:
 
     @property
     def dotted(self) -> str:
-        """``module.name``, as tables and reports spell it."""
+        """``module.name``, as reports spell it; tables use :func:`modelcrate.legacy.names.canonical`."""
         return f"{self.module}.{self.name}"
 
 
@@ -62,7 +63,8 @@ class Call:
     """A call or construction that the pickle asks for, with all that it then does to the result.
 
     ``opcode`` is REDUCE, NEWOBJ, NEWOBJ_EX, INST or OBJ. ``states`` are the arguments of BUILD in order, ``appended``
-    the items of APPEND/APPENDS/ADDITEMS, ``assigned`` the pairs of SETITEM/SETITEMS.
+    the items of APPEND/APPENDS/ADDITEMS, ``assigned`` the pairs of SETITEM/SETITEMS. The three are empty tuples until
+    the first such opcode, because most calls have none.
     """
 
     __slots__ = ("appended", "args", "assigned", "callee", "kwargs", "offset", "opcode", "states")
@@ -75,9 +77,30 @@ class Call:
         self.kwargs = kwargs
         self.offset = offset
         self.opcode = opcode
-        self.states: list[Node] = []
-        self.appended: list[Node] = []
-        self.assigned: list[tuple[Node, Node]] = []
+        self.states: Sequence[Node] = ()
+        self.appended: Sequence[Node] = ()
+        self.assigned: Sequence[tuple[Node, Node]] = ()
+
+    def build(self, state: Node) -> None:
+        """What BUILD does: one more state."""
+        if isinstance(self.states, list):
+            self.states.append(state)
+        else:
+            self.states = [state]
+
+    def extend(self, items: list[Node]) -> None:
+        """What APPEND, APPENDS and ADDITEMS do; takes the list over."""
+        if isinstance(self.appended, list):
+            self.appended.extend(items)
+        else:
+            self.appended = items
+
+    def assign(self, pairs: list[tuple[Node, Node]]) -> None:
+        """What SETITEM and SETITEMS do; takes the list over."""
+        if isinstance(self.assigned, list):
+            self.assigned.extend(pairs)
+        else:
+            self.assigned = pairs
 
 
 class PersistentId:
@@ -109,3 +132,33 @@ class OutOfBandBuffer:
         self.index = index
         self.offset = offset
         self.readonly = False
+
+
+class Unknown:
+    """Something that the stream leaves undefined; only a tolerant reading holds any."""
+
+    __slots__ = ("offset", "why")
+
+    def __init__(self, why: str, *, offset: int) -> None:
+        self.why = why
+        self.offset = offset
+
+
+def describe(node: Node) -> str:
+    """What a node is, in a few words and without looking inside: ``Call(pandas.core.series.Series)``."""
+    if isinstance(node, Global):
+        return f"the global {node.dotted[:200]}"
+    if isinstance(node, Call):
+        callee = node.callee
+        inner = callee.dotted[:200] if isinstance(callee, Global) else type(callee).__name__
+        return f"Call({inner})"
+    if isinstance(node, Dict):
+        return "a dict"
+    if isinstance(node, Set):
+        return "a frozenset" if node.frozen else "a set"
+    if isinstance(node, PersistentId):
+        return "a persistent id"
+    if node is None:
+        return "None"
+    names = {bool: "a bool", int: "an int", float: "a float", str: "text", list: "a list", tuple: "a tuple"}
+    return names.get(type(node), type(node).__name__)

@@ -1,0 +1,79 @@
+"""Opening a legacy file for conversion: what it is, its graph as a view, and a refusal where it asks to run code."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelcrate.errors import FormatError, StorageError
+from modelcrate.legacy.context import Context
+from modelcrate.legacy.machine import Data, Reading, read_pickle
+from modelcrate.legacy.torchfile import is_old_torch, read_torch
+from modelcrate.legacy.view import View
+from modelcrate.limits import DEFAULT, Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegacyFile:
+    """One legacy file, read and not executed.
+
+    ``container`` is ``pickle``, ``torch`` (zip) or ``torch-legacy``; ``root`` the object that unpickling would give.
+    """
+
+    container: str
+    root: View
+    reading: Reading
+    size: int
+
+
+def read_for_conversion(
+    source: str | os.PathLike[str] | bytes, *, limits: Limits = DEFAULT, name: str | None = None
+) -> LegacyFile:
+    """Read a pickle or ``torch.save`` file for conversion.
+
+    ``name`` begins the paths in errors; by default the file's name.
+
+    :raises StorageError: the file can't be read.
+    :raises FormatError: it is no pickle, or a broken one.
+    :raises LimitError: it asks for more than ``limits`` allows.
+    :raises PolicyError: it names something that runs code, even where it would not be called.
+    """
+    where = name or ("bytes" if isinstance(source, bytes) else os.path.basename(os.fspath(source)) or "file")
+    data = source if isinstance(source, bytes) else map_file(source)
+    if len(data) == 0:
+        raise FormatError("an empty file", where=where)
+    if data[:4] == b"PK\x03\x04" or is_old_torch(data):
+        file = read_torch(data, limits=limits, where=where)
+        context, reading = file.context(limits), file.reading
+        container = "torch" if data[:2] == b"PK" else "torch-legacy"
+    else:
+        reading = read_pickle(data, limits=limits, where=where)
+        if reading.end != len(data):
+            raise FormatError(f"{len(data) - reading.end} bytes behind the end of the pickle", where=where)
+        context, container = Context(limits=limits, size=len(data)), "pickle"
+    return LegacyFile(container=container, root=View(reading.root, where, context), reading=reading, size=len(data))
+
+
+def map_file(path: str | os.PathLike[str]) -> Data:
+    """A regular file's content, mapped; an empty one as empty bytes.
+
+    :raises StorageError: absent, not readable, or no regular file.
+    """
+    import stat
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise StorageError("not a regular file", where=str(path))
+            if status.st_size == 0:
+                return b""
+            return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise StorageError(f"can't be read: {reason}", where=str(Path(os.fsdecode(path)))) from None

@@ -1,4 +1,4 @@
-"""Reading the single-file form: a ZIP archive that can be read in exactly one way (FORMAT.md, "Single file").
+"""Reading the single-file form: a ZIP archive that can be read in exactly one way (FORMAT.md 4.2).
 
 The central directory is read under limits, its fields are checked one by one for the sake of clear messages, and then
 every header of the archive is rendered again from what was read and compared byte by byte. Nothing of an archive is
@@ -179,6 +179,6 @@ def _not_an_archive(data: memoryview, where: str) -> FormatError:
         return FormatError("a pickle, not a crate", where=where, hint="`modelcrate convert` makes a crate of it")
     if _has_end(data):
         return FormatError("bytes stand before the archive", where=where)
-    if data[8:9] == b"{" and int.from_bytes(data[:8], "little") < len(data):
+    if bytes(data[8:9]) == b"{" and int.from_bytes(data[:8], "little") < len(data):
         return FormatError("a safetensors file, not a crate", where=where)
     return FormatError("not a crate: neither its first bytes nor its last are those of one", where=where)

@@ -1,4 +1,4 @@
-"""Reading the folder form: the same members as files, and nothing else (FORMAT.md, "Folder").
+"""Reading the folder form: the same members as files, and nothing else (FORMAT.md 4.1).
 
 Every file is opened through the descriptor of the folder it is in, without following links and without blocking, and
 is judged by its descriptor; a name that is swapped for a link after the look changes nothing.
@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
-from modelcrate.errors import FormatError, LimitError
+from modelcrate.errors import FormatError, LimitError, PolicyError
 from modelcrate.format.names import check_member_name
 from modelcrate.limits import Limits
 from modelcrate.storage.regions import open_read, regular_size, storage_error
@@ -19,8 +19,8 @@ from modelcrate.storage.regions import open_read, regular_size, storage_error
 def open_members(folder: int, *, where: str, limits: Limits) -> dict[str, int]:
     """An open descriptor for each member under the open ``folder``, which stays open; the caller closes them.
 
-    Raises FormatError for names outside the grammar, links, empty folders and whatever is not a regular file,
-    LimitError for too many of them, StorageError where the file system refuses.
+    Raises FormatError for names outside the grammar and for empty folders, PolicyError for links, pipes, sockets and
+    devices, LimitError for too many members, StorageError where the file system refuses.
     """
     members: dict[str, int] = {}
     pending: list[tuple[str, int]] = [("", os.dup(folder))]
@@ -73,9 +73,9 @@ def _names(descriptor: int, *, where: str) -> Iterator[str]:
 def _open(name: str, folder: int, *, where: str) -> tuple[int, bool]:
     status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     if stat.S_ISLNK(status.st_mode):
-        raise FormatError("a symbolic link; the members of a crate are regular files", where=where)
+        raise PolicyError("a symbolic link; the members of a crate are regular files", where=where)
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-        raise FormatError("not a regular file", where=where)
+        raise PolicyError("not a regular file", where=where)
     descriptor = open_read(name, follow=False, folder=folder)
     try:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):

@@ -18,7 +18,7 @@ from modelcrate.format.buffers import Buffer, byte_view
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest, new_hasher
 from modelcrate.format.names import MANIFEST_NAME, check_member_name, check_member_set
 from modelcrate.storage import ziplayout as zl
-from modelcrate.storage.atomic import create_file, replacing_file, replacing_folder, write_all
+from modelcrate.storage.atomic import Output, create_file, replacing_file, replacing_folder
 
 STEP = 8 << 20
 """Bytes of one write; hashing runs at most :data:`AHEAD` steps behind, so generated chunks don't pile up in memory."""
@@ -61,29 +61,29 @@ def write_archive(
     algorithm: str = DEFAULT_ALGORITHM,
     overwrite: bool = False,
 ) -> None:
-    """Write the single-file form (FORMAT.md, "Single file"), atomically and durably.
+    """Write the single-file form (FORMAT.md 4.2), atomically and durably.
 
     ``finish`` is called with what was written and returns the bytes of ``manifest.json``.
     Raises StorageError where the file system refuses or the output exists; nothing is left behind then.
     """
     _check(members)
-    with replacing_file(path, overwrite=overwrite) as descriptor:
+    with replacing_file(path, overwrite=overwrite) as output:
         entries: list[zl.Entry] = []
         written: dict[str, Written] = {}
 
         def append(name: str, payload: Payload) -> None:
             offset = entries[-1].end if entries else 0
             blank = zl.Entry(name=name, size=payload.size, crc=0, offset=offset)
-            write_all(descriptor, memoryview(zl.local_header(blank)))
-            written[name] = _copy(descriptor, payload, algorithm)
+            output.write(zl.local_header(blank))
+            written[name] = _copy(output, payload, algorithm)
             entry = zl.Entry(name=name, size=payload.size, crc=written[name].crc, offset=offset)
-            _patch(descriptor, zl.local_header(entry), offset)
+            output.rewrite(zl.local_header(entry), offset)
             entries.append(entry)
 
         for name in sorted(members):
             append(name, members[name])
         append(MANIFEST_NAME, Payload.of(finish(dict(written))))
-        write_all(descriptor, memoryview(zl.tail(entries)))
+        output.write(zl.tail(entries))
 
 
 def write_folder(
@@ -94,17 +94,17 @@ def write_folder(
     algorithm: str = DEFAULT_ALGORITHM,
     overwrite: bool = False,
 ) -> None:
-    """Write the folder form (FORMAT.md, "Folder"), which appears whole or not at all; else as :func:`write_archive`."""
+    """Write the folder form (FORMAT.md 4.1), which appears whole or not at all; else as :func:`write_archive`."""
     _check(members)
     with replacing_folder(path, overwrite=overwrite) as folder:
         written: dict[str, Written] = {}
         for name in sorted(members):
             target = os.path.join(folder, *name.split("/"))
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            with create_file(target) as descriptor:
-                written[name] = _copy(descriptor, members[name], algorithm)
-        with create_file(os.path.join(folder, MANIFEST_NAME)) as descriptor:
-            write_all(descriptor, memoryview(finish(dict(written))))
+            with create_file(target) as output:
+                written[name] = _copy(output, members[name], algorithm)
+        with create_file(os.path.join(folder, MANIFEST_NAME)) as output:
+            output.write(finish(dict(written)))
 
 
 def _check(members: Mapping[str, Payload]) -> None:
@@ -115,7 +115,7 @@ def _check(members: Mapping[str, Payload]) -> None:
     check_member_set([*members, MANIFEST_NAME], where="members")
 
 
-def _copy(descriptor: int, payload: Payload, algorithm: str) -> Written:
+def _copy(output: Output, payload: Payload, algorithm: str) -> Written:
     """Write a member at the current position, and compute its checksum and digest on the way."""
     hasher = new_hasher(algorithm)
     crc = 0
@@ -137,7 +137,7 @@ def _copy(descriptor: int, payload: Payload, algorithm: str) -> Written:
         for piece in pieces():
             hasher.update(piece)
             checksum(piece)
-            write_all(descriptor, piece)
+            output.write(piece)
     else:
         # One thread for each of the two, so that each sees the pieces in their order.
         with ThreadPoolExecutor(1) as digests, ThreadPoolExecutor(1) as checksums:
@@ -145,7 +145,7 @@ def _copy(descriptor: int, payload: Payload, algorithm: str) -> Written:
             for piece in pieces():
                 pending.append(digests.submit(hasher.update, piece))
                 pending.append(checksums.submit(checksum, piece))
-                write_all(descriptor, piece)
+                output.write(piece)
                 while len(pending) > 2 * AHEAD:
                     pending.popleft().result()
             for future in pending:
@@ -153,11 +153,3 @@ def _copy(descriptor: int, payload: Payload, algorithm: str) -> Written:
     if total != payload.size:
         raise UsageError(f"a member of {payload.size} bytes was announced, {total} came")
     return Written(size=total, digest=Digest(algorithm, hasher.hexdigest()), crc=crc)
-
-
-def _patch(descriptor: int, header: bytes, offset: int) -> None:
-    """Put the local header, now with its checksum, over the one that was written before the data."""
-    end = os.lseek(descriptor, 0, os.SEEK_CUR)
-    os.lseek(descriptor, offset, os.SEEK_SET)
-    write_all(descriptor, memoryview(header))
-    os.lseek(descriptor, end, os.SEEK_SET)

@@ -1,7 +1,7 @@
 """The ZIP profile of a single-file crate, as arithmetic: an archive is a function of its members.
 
-Given the names, sizes and checksums of the members, every byte that is not member data follows (FORMAT.md, "Single
-file"): there is one way to write each header. So the writer renders the headers from here, and the reader, having
+Given the names, sizes and checksums of the members, every byte that is not member data follows (FORMAT.md 4.2): there
+is one way to write each header. So the writer renders the headers from here, and the reader, having
 read the central directory, renders them again and compares; what a lenient parser could read in two ways differs
 somewhere from the one rendering.
 """
@@ -61,9 +61,11 @@ class Entry:
 
     @property
     def start(self) -> int:
-        """Where the member's data starts: the first multiple of 64 that leaves room for the padding record."""
-        least = self.offset + LOCAL.size + len(self.name) + (20 if self._wide else 0) + 4
-        return -(-least // ALIGNMENT) * ALIGNMENT
+        """Where the member's data starts: the first multiple of 64 that a padding record, if needed, fits before."""
+        bare = self.offset + LOCAL.size + len(self.name) + (20 if self._wide else 0)
+        if bare % ALIGNMENT == 0:
+            return bare
+        return -(-(bare + 4) // ALIGNMENT) * ALIGNMENT
 
     @property
     def end(self) -> int:
@@ -72,12 +74,13 @@ class Entry:
 
 
 def local_header(entry: Entry) -> bytes:
-    """The bytes from ``entry.offset`` to ``entry.start``."""
+    """The bytes from ``entry.offset`` to ``entry.start`` (FORMAT.md 4.2.3 to 4.2.9)."""
     name = entry.name.encode("ascii")
     size = _narrow(entry.size)
     extra = struct.pack("<2H2Q", ZIP64_ID, 16, entry.size, entry.size) if entry.size >= ZIP64_FROM else b""
-    padding = entry.start - entry.offset - LOCAL.size - len(name) - len(extra) - 4
-    extra += struct.pack("<2H", PADDING_ID, padding) + bytes(padding)
+    padding = entry.start - entry.offset - LOCAL.size - len(name) - len(extra)
+    if padding:
+        extra += struct.pack("<2H", PADDING_ID, padding - 4) + bytes(padding - 4)
     fixed = LOCAL.pack(
         LOCAL_SIGNATURE, entry._version, 0, STORED, 0, DOS_DATE, entry.crc, size, size, len(name), len(extra)
     )
@@ -100,7 +103,7 @@ def central_header(entry: Entry) -> bytes:
 
 
 def tail(entries: Sequence[Entry]) -> bytes:
-    """Everything after the last member's data: the central directory and its end records."""
+    """Everything after the last member's data: the central directory and its end records (FORMAT.md 4.2.9)."""
     directory = b"".join(central_header(entry) for entry in entries)
     offset, count = entries[-1].end, len(entries)
     end = END.pack(END_SIGNATURE, 0, 0, count, count, len(directory), _narrow(offset), 0)

@@ -26,6 +26,7 @@ from modelcrate.tabular.constraints.casting import (
     same_kind,
     shifted,
 )
+from modelcrate.tabular.constraints.exponential import exp
 from modelcrate.tabular.constraints.scalars import Scalar, fitting_array, read_scalar
 
 Comparison: TypeAlias = Callable[[Any, Any], Any]
@@ -237,10 +238,9 @@ def _compressed(difference: np.ndarray) -> np.ndarray:
 
 def _expanded(compressed: np.ndarray, dtype: str) -> np.ndarray:
     """The difference again: rounded, except for a float64 column (a float32 column's is rounded as well)."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        difference = np.asarray(np.exp(compressed) - 1)
-        if dtype != "float64":
-            difference = np.round(difference)
+    difference = exp(compressed) - 1
+    if dtype != "float64":
+        difference = np.round(difference)
     return nanoseconds(difference) if dtype == DATETIME else difference
 
 

@@ -27,6 +27,7 @@ from modelcrate.tabular.constraints.casting import (
     same_kind,
     shifted,
 )
+from modelcrate.tabular.constraints.exponential import exp
 from modelcrate.tabular.constraints.scalars import Scalar, fitting_array, read_scalar
 
 _DECIMALS: Final = Context(prec=28, rounding=ROUND_HALF_EVEN, traps=[])
@@ -181,7 +182,7 @@ def _sigmoid(scaled: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarra
     if scaled.dtype.kind not in "iuf":
         raise FormatError("a range was modelled as numbers, but the table gives other values for it")
     with np.errstate(over="ignore", invalid="ignore"):
-        share = np.asarray(1 / (1 + np.exp(-scaled)))
+        share = np.asarray(1 / (1 + exp(-scaled)))
         share = _decimally(share, lambda part: _DECIMALS.divide(_DECIMALS.subtract(part, _MARGIN), _WIDTH))
         span = share * (high - low)
         return shifted(low, span) if low.dtype.kind == "M" else np.asarray(span + low)

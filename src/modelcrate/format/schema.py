@@ -1,0 +1,149 @@
+"""The published schemas, enforced: a second opinion beside the typed readers (FORMAT.md 3.8 and 7.7).
+
+``jsonschema`` is imported on first use only. Schemas come from this package, references resolve among them and nowhere
+else, and nothing that a file says chooses a schema other than by a type tag that has one.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from modelcrate.errors import FormatError, UsageError
+from modelcrate.format import names
+from modelcrate.format.extensions import Missing, Zone
+from modelcrate.format.jsontext import INTEGER_BOUND
+
+MANIFEST = "manifest"
+ID_PREFIX = "urn:modelcrate:schema:"
+
+_FOLDER = Path(__file__).parent / "schemas"
+_SUFFIX = ".schema.json"
+
+
+def schema_name(tag: str) -> str:
+    """The schema's name for a component's type tag: ``tabular.table/1`` gives ``tabular.table.1``."""
+    return names.check_tag(tag, where="tag").replace("/", ".")
+
+
+def has_schema(name: str) -> bool:
+    """Whether this package carries a schema of that name."""
+    return name in schema_names()
+
+
+@functools.cache
+def schema_names() -> frozenset[str]:
+    """The names of all schemas in this package."""
+    return frozenset(path.name.removesuffix(_SUFFIX) for path in _FOLDER.glob(f"*{_SUFFIX}"))
+
+
+def validate(document: Any, name: str, where: str) -> None:
+    """Refuse a JSON document (a manifest, or the :func:`project`\\ ion of a state) that its schema refuses.
+
+    Raises FormatError with the dotted path of the first violation, UsageError for a schema that doesn't exist.
+    """
+    if not has_schema(name):
+        raise UsageError(f"there is no schema {name!r}")
+    for error in _validator(name).iter_errors(document):
+        steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
+        raise FormatError(f"the schema refuses it: {error.message[:200]}", where=where + steps)
+
+
+def validate_state(state: object, tag: str, where: str) -> None:
+    """Refuse a decoded state document that the schema of its component's type refuses; a type without one passes."""
+    name = schema_name(tag)
+    if has_schema(name):
+        validate(project(state), name, where)
+
+
+def project(value: object) -> Any:
+    """The projection of a state document on JSON: a new tree with typed leaves for what JSON can't say.
+
+    ``value`` comes out of :func:`modelcrate.format.values.decode` or would pass ``encode``; UsageError otherwise.
+    """
+    if value is None or type(value) in (bool, str):
+        return value
+    if type(value) is list:
+        return [project(item) for item in value]
+    if type(value) is dict:
+        return {f"${key}" if key.startswith("$") else key: project(item) for key, item in value.items()}
+    return _leaf(value)
+
+
+def _leaf(value: object) -> object:
+    if type(value) is int:
+        return value if -INTEGER_BOUND <= value <= INTEGER_BOUND else {"$integer": str(value)}
+    if type(value) is float:
+        text = repr(value)
+        return {"$float": text} if text in ("nan", "inf", "-inf") else value
+    if type(value) is bytes:
+        return {"$bytes": len(value)}
+    if type(value) is datetime:
+        zone = f"[{value.tzinfo.name}]" if isinstance(value.tzinfo, Zone) else ""
+        return {"$datetime": (value.replace(tzinfo=None) if zone else value).isoformat() + zone}
+    if type(value) is date:
+        return {"$date": value.isoformat()}
+    if type(value) is time:
+        return {"$time": value.isoformat()}
+    if type(value) is timedelta:
+        return {"$duration": [value.days, value.seconds, value.microseconds]}
+    if type(value) is Decimal:
+        return {"$decimal": str(value)}
+    if type(value) is Missing:
+        return {"$missing": value.name.lower()}
+    return _numpy_leaf(value)
+
+
+def _numpy_leaf(value: object) -> object:
+    import numpy as np
+
+    if type(value) is np.ndarray:
+        return {"$array": {"dtype": value.dtype.name, "shape": list(value.shape)}}
+    if isinstance(value, np.generic):
+        item = np.asarray(value).astype(value.dtype.newbyteorder("<")).tobytes()
+        return {"$scalar": {"dtype": value.dtype.name, "item": item.hex()}}
+    raise UsageError(f"a value of type {type(value).__name__} can't be part of a state document")
+
+
+def read_schema(name: str) -> dict[str, Any]:
+    """A schema of this package as plain JSON."""
+    import json
+
+    if not has_schema(name):
+        raise UsageError(f"there is no schema {name!r}")
+    document: dict[str, Any] = json.loads((_FOLDER / f"{name}{_SUFFIX}").read_text(encoding="utf-8"))
+    return document
+
+
+@functools.cache
+def _validator(name: str) -> Any:
+    from jsonschema import Draft202012Validator, validators
+    from referencing import Registry, Resource
+
+    registry: Registry[Any] = Registry().with_resources(
+        (ID_PREFIX + each, Resource.from_contents(read_schema(each))) for each in sorted(schema_names())
+    )
+    types = Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, instance: type(instance) is int
+    ).redefine("number", lambda _, instance: type(instance) in (int, float))
+    extend: Any = validators.extend  # the stubs leave it untyped
+    strict = extend(Draft202012Validator, {"pattern": _check_pattern}, type_checker=types)
+    return strict(read_schema(name), registry=registry)
+
+
+def _check_pattern(validator: Any, pattern: str, instance: object, schema: object) -> Iterator[Exception]:
+    from jsonschema import ValidationError
+
+    if type(instance) is str and _compiled(pattern).search(instance) is None:
+        yield ValidationError(f"{instance[:80]!r} does not match {pattern[:80]!r}")
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """The pattern with its final ``$`` as ECMA-262 means it: the very end, not before a last line feed."""
+    return re.compile(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern)

@@ -63,6 +63,14 @@ class Limits:
     """Bytes of arrays and tensors that any file may become; a larger file may become four times its size."""
     materialised_bytes: int = 1 << 40
     """Bytes of all arrays and tensors of one file; zero strides make 8 bytes look like terabytes."""
+    modules: int = 65_536
+    """Places in a module tree; each costs a Python object of some kilobytes before any weight is read."""
+    module_depth: int = 64
+    """Modules inside modules; torch itself recurses over them in ``to``, ``train`` and ``repr``."""
+    module_visits: int = 1 << 20
+    """Places counted through shared modules; thirty pairs of references would make ``eval()`` visit a billion."""
+    module_elements: int = 1 << 40
+    """Elements that the layers of one tree ask for, counted in integers before any of them is built."""
 
 
 DEFAULT = Limits()

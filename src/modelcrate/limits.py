@@ -55,6 +55,10 @@ class Limits:
     """Bytes of one text; names, categories and documents are shorter."""
     pickle_nesting: int = 8
     """Pickles and archives inside byte strings inside pickles; a matryoshka has no honest use."""
+    archive_members: int = 100_000
+    """Members of an archive that another program wrote; large checkpoints have some ten thousand."""
+    inflated_bytes: int = 96 << 20
+    """Bytes that all compressed streams of one file may become, nested ones included; a bomb has no natural end."""
     legacy_depth: int = 200
     """Nested values when a graph is turned into plain values; Python's own pickler recurses less deep."""
     legacy_items: int = 5_000_000

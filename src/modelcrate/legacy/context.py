@@ -1,4 +1,4 @@
-"""What one conversion of one legacy file carries along: limits, what is left of them, and what was converted already."""
+"""What the conversion of one legacy file carries along: limits, what is left of them, what was converted already."""
 
 from __future__ import annotations
 

@@ -33,6 +33,8 @@ from modelcrate.limits import DEFAULT, Limits
 Data: TypeAlias = "bytes | mmap.mmap"
 
 HIGHEST_PROTOCOL = 5
+COMPUTED = "<computed>"
+"""What a survey puts in the place of a name that the pickle computes; no honest pickler does that."""
 _ITEM = 8
 _LIST = 80
 _TUPLE = 56
@@ -134,24 +136,28 @@ class Machine:
         """Execute up to STOP."""
         if not 0 <= self.start < self.size:
             raise FormatError("no pickle here: the data ends", where=f"{self.where} at byte {self.start}")
-        data, handlers = self.data, HANDLERS
+        data, handlers, limit = self.data, HANDLERS, self.limits.pickle_opcodes
+        count = 0
         try:
-            for self.count in range(1, self.limits.pickle_opcodes + 1):
+            while True:
                 position = self.position
                 if position == self.end:
                     self._leave_frame()
                 self.at = position
                 self.position = position + 1
+                count += 1
+                if count > limit:
+                    raise self._limit(f"more than {limit} opcodes")
                 if handlers[data[position]](self):
                     break
-            else:
-                raise self._limit(f"more than {self.limits.pickle_opcodes} opcodes")
         except IndexError:
             raise self._format("it takes more from the stack than lies there") from None
         except OverflowError as error:
             raise self._limit(str(error)) from None
         except MemoryError:
             raise self._limit("not enough memory for what it asks for") from None
+        finally:
+            self.count = count
         return self.reading(self.stack.pop(), None)
 
     def reading(self, root: Node, error: ModelcrateError | None) -> Reading:
@@ -528,7 +534,7 @@ class Machine:
         if len(items) % 2:
             raise self._format("a key without a value")
         self._charge((_TUPLE + 3 * _ITEM) * (len(items) // 2))
-        return list(zip(items[::2], items[1::2]))
+        return list(zip(items[::2], items[1::2], strict=True))
 
     def append(self) -> None:
         item = self.stack.pop()
@@ -694,9 +700,8 @@ class Machine:
         self._irregular(f"STACK_GLOBAL needs two texts, found {describe(module)} and {describe(name)}")
         computed = any(isinstance(part, (Call, PersistentId, Extension)) for part in (module, name))
         if computed:
-            self.stack.append(self._global(
-                module if type(module) is str else "<computed>", name if type(name) is str else "<computed>"
-            ))
+            parts = [part if type(part) is str else COMPUTED for part in (module, name)]
+            self.stack.append(self._global(parts[0], parts[1]))
         else:
             raise self._format("STACK_GLOBAL needs two texts")
 

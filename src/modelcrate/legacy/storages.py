@@ -89,7 +89,7 @@ class Tensor:
     def is_contiguous(self) -> bool:
         """Whether the values lie in C order without gaps."""
         expected = 1
-        for size, step in zip(reversed(self.shape), reversed(self.stride)):
+        for size, step in zip(reversed(self.shape), reversed(self.stride), strict=True):
             if size != 1 and step != expected:
                 return False
             expected *= size
@@ -225,7 +225,7 @@ def _strided(
         raise FormatError(f"a tensor with {len(shape)} sizes and {len(stride)} strides", where=where)
     width = ITEM_SIZES[dtype]
     if _product(shape):
-        last = offset + sum((size - 1) * step for size, step in zip(shape, stride))
+        last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
         if last >= len(storage.data) // width:
             raise FormatError("a tensor reaches beyond its storage", where=where)
     count = _product(shape)

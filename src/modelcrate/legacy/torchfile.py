@@ -1,4 +1,4 @@
-"""Files of ``torch.save``: the layout before PyTorch 1.6 (pickles in a row, then storages); see ``archive`` for the zip.
+"""Files of ``torch.save``: the layout before PyTorch 1.6, pickles in a row, then storages. Zips: ``torchzip``.
 
 Layout of the old form: five pickles (magic number, protocol 1001, system information, the object, the list of storage
 keys), then for each key an element count as int64 and the elements.
@@ -13,8 +13,8 @@ from modelcrate.errors import FormatError, IntegrityError, UnsupportedError
 from modelcrate.legacy.context import Context
 from modelcrate.legacy.graph import Dict, Node, PersistentId, describe
 from modelcrate.legacy.machine import Data, Reading, read_pickle
-from modelcrate.legacy.storages import ITEM_SIZES, STORAGE_DTYPES, Storage, storage_from_id
 from modelcrate.legacy.names import name_of
+from modelcrate.legacy.storages import ITEM_SIZES, STORAGE_DTYPES, Storage, storage_from_id
 from modelcrate.limits import DEFAULT, Limits
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -31,6 +31,7 @@ class TorchFile:
     where: str
     size: int
     data_of: Callable[[str, int], bytes | memoryview]
+    _records: dict[str, bytes | memoryview] = field(default_factory=dict)
     _storages: dict[str, tuple[tuple[str | None, int], Storage]] = field(default_factory=dict)
 
     def storage(self, node: PersistentId, where: str) -> Storage:
@@ -39,7 +40,7 @@ class TorchFile:
         :raises FormatError: the id is none of PyTorch's, or one key is used with two types or sizes.
         :raises IntegrityError: the record is shorter or longer than declared.
         """
-        made = storage_from_id(node.value, where, self.data_of)
+        made = storage_from_id(node.value, where, self._data)
         kind = (made.dtype, len(made.data))
         known = self._storages.get(made.key)
         if known is None:
@@ -48,6 +49,13 @@ class TorchFile:
         if known[0] != kind and kind[1]:
             raise FormatError(f"storage {made.key} is declared with two types or sizes", where=where)
         return known[1] if known[0] == kind else made
+
+    def _data(self, key: str, nbytes: int) -> bytes | memoryview:
+        """The record of a key, read and checked once."""
+        known = self._records.get(key)
+        if known is None:
+            known = self._records[key] = self.data_of(key, nbytes)
+        return known
 
     def context(self, limits: Limits = DEFAULT) -> Context:
         """A fresh conversion context that resolves this file's persistent ids."""

@@ -24,16 +24,18 @@ SCALAR = "numpy.core.multiarray.scalar"
 DTYPE = "numpy.dtype"
 CALLEES = frozenset({RECONSTRUCT, FROMBUFFER, SCALAR, DTYPE})
 SCALAR_TYPES = {
-    f"numpy.{name}": name
+    f"numpy.{name}": name.rstrip("_")
     for name in (
         "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
         "float16", "float32", "float64", "complex64", "complex128", "str_", "bytes_", "object_",
         "datetime64", "timedelta64", "void", "longlong", "ulonglong", "intc", "uintc", "longdouble", "clongdouble",
     )
-} | {"numpy.bool": "bool_"}  # fmt: skip
+} | {"numpy.bool": "bool"}  # fmt: skip
 """Scalar types that a pickle may name instead of a dtype."""
 
-_CODE = re.compile(r"([<>=|]?)(b1|[iu][1248]|f(?:2|4|8|16)|c(?:8|16|32)|[SUV][0-9]{0,9}|O8?|[mM]8|\?|[bBhHiIlLqQefdgFDG])")
+_CODE = re.compile(
+    r"[<>=|]?(?:b1|[iu][1248]|f(?:2|4|8|16)|c(?:8|16|32)|[SUV][0-9]{0,9}|O8?|[mM]8|\?|[bBhHiIlLqQefdgFDG])"
+)
 _UNITS = frozenset({"Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "generic"})
 _ORDERS = frozenset({"<", ">", "=", "|"})
 _LATIN = frozenset({"latin1", "latin-1"})
@@ -87,7 +89,7 @@ def _dtype(node: Node, context: Context, where: str, depth: int) -> np.dtype[np.
 
     name = name_of(node)
     if name in SCALAR_TYPES:
-        return np.dtype(getattr(np, SCALAR_TYPES[name]))  # a constant of our own table, not of the file
+        return np.dtype(SCALAR_TYPES[name or ""])
     if type(node) is str:
         return _plain_code(node, where)
     if not isinstance(node, Call) or callee_of(node) != DTYPE or not 1 <= len(node.args) <= 3 or depth > 8:
@@ -221,9 +223,10 @@ def _reconstructed(node: Call, context: Context, where: str) -> np.ndarray:
     if name_of(kind) != "numpy.ndarray" or shape != (0,) or bytes(raw_bytes(code, where)) != b"b":
         raise UnsupportedError(f"an array made as {describe(kind)}", where=where)
     state = node.states[0]
-    if type(state) is not tuple or len(state) != 5 or type(state[0]) is not int or type(state[3]) is not bool:
-        if not (type(state) is tuple and len(state) == 5 and type(state[3]) is int and state[3] in (0, 1)):
-            raise FormatError("an array's state that is none", where=where)
+    if type(state) is not tuple or len(state) != 5 or type(state[0]) is not int or type(state[3]) not in (bool, int):
+        raise FormatError("an array's state that is none", where=where)
+    if state[3] not in (0, 1):
+        raise FormatError("an array's state that is none", where=where)
     _, size, dtype, fortran, data = state
     order = "F" if fortran else "C"
     return _shaped(data if type(data) is list else raw_bytes(data, where), dtype, size, order, context, where)
@@ -305,7 +308,6 @@ def scalar_of(node: Node, context: Context, where: str) -> np.generic:
     data = raw_bytes(node.args[1], where)
     if len(data) != dtype.itemsize:
         raise FormatError(f"a {dtype.name} scalar of {len(data)} bytes", where=where)
-    if dtype.itemsize == 0:
-        return np.zeros((), dtype=dtype)[()]
-    scalar: np.generic = np.frombuffer(data, dtype=dtype.newbyteorder("=") if dtype.isnative else dtype)[0]
+    array = np.zeros(1, dtype=dtype) if dtype.itemsize == 0 else np.frombuffer(data, dtype=dtype)
+    scalar: np.generic = array[0]
     return scalar

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from modelcrate.errors import FormatError, UnsupportedError
-from modelcrate.legacy.graph import Call, Dict, Node, describe
+from modelcrate.legacy.graph import Call, Node, describe
 from modelcrate.legacy.names import callee_of, name_of
-from modelcrate.legacy.values import arrays, plain
+from modelcrate.legacy.values import arrays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +72,7 @@ def _column(node: Node, context: Context, where: str) -> Column:
 
 
 def _backed(node: Call, context: Context, where: str) -> Column:
-    """DatetimeArray, TimedeltaArray, PeriodArray, Categorical and the string arrays: ``(dtype, values, attributes)``."""
+    """Dates, durations, periods, categoricals and strings: ``(dtype, values, attributes)``."""
     kind = name_of(node.args[0])
     state = node.args[2] if node.args[2] is not None else (node.states[0] if len(node.states) == 1 else None)
     if type(state) is not tuple or len(state) not in (2, 3):
@@ -122,19 +121,19 @@ def scalar_value(node: Call, name: str, context: Context, where: str) -> object:
             raise FormatError("a timestamp that is no number", where=where)
         if zone is not None:
             raise UnsupportedError("a timestamp with a time zone", where=where)
-        return np.datetime64(ticks, unit)
+        return np.array([ticks], dtype="int64").view(f"datetime64[{unit}]")[0]
     if name == "pandas._libs.tslibs.timedeltas._timedelta_unpickle" and 1 <= len(node.args) <= 2:
         unit = _resolution(node.args[1] if len(node.args) == 2 else None, where)
         ticks = node.args[0]
         if type(ticks) is not int or not -(2**63) <= ticks < 2**63:
             raise FormatError("a timedelta that is no number", where=where)
-        return np.timedelta64(ticks, unit)
+        return np.array([ticks], dtype="int64").view(f"timedelta64[{unit}]")[0]
     raise UnsupportedError(f"a value made by {name}", where=where)
 
 
 def _resolution(node: Node, where: str) -> str:
     """pandas' numbers for units, of which 10 is nanoseconds and the only one before 2.0."""
     units = {None: "ns", 10: "ns", 9: "us", 8: "ms", 7: "s"}
-    if node is not None and type(node) is not int or node not in units:
-        raise FormatError("a timestamp of unknown resolution", where=where)
-    return units[node]  # type: ignore[index]
+    if (node is None or type(node) is int) and node in units:
+        return units[node]
+    raise FormatError("a timestamp of unknown resolution", where=where)

@@ -57,7 +57,7 @@ class IndexData:
     def labels(self) -> list[object]:
         """The labels as Python values, in order; those of a multi-index are tuples."""
         if isinstance(self.values, tuple):
-            return list(zip(*(level.tolist() for level in self.values)))
+            return list(zip(*(level.tolist() for level in self.values), strict=True))
         return list(self.values) if isinstance(self.values, range) else list(self.values.tolist())
 
 
@@ -156,7 +156,7 @@ def _multi_index(parts: dict[str, Node], context: Context, where: str) -> IndexD
     if not len(lists[0]) == len(lists[1]) == len(lists[2]) or not lists[0] or len(lists[0]) > 1000:
         raise FormatError("a multi-index whose levels, codes and names disagree", where=where)
     columns: list[Column] = []
-    for level, code in zip(lists[0], lists[1]):
+    for level, code in zip(lists[0], lists[1], strict=True):
         labels = index_of(level, context, where).labels()
         numbers = arrays.array_of(code, context, where)
         if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
@@ -227,7 +227,7 @@ def _frame(node: Node, context: Context, where: str) -> FrameData:
             if columns[position] is not None:
                 raise FormatError(f"a data frame with two values for column {position}", where=where)
             columns[position] = column
-    made = [(label, column) for label, column in zip(labels.labels(), columns) if column is not None]
+    made = [(label, column) for label, column in zip(labels.labels(), columns, strict=True) if column is not None]
     if len(made) != len(labels):
         raise FormatError("a data frame with columns that no block fills", where=where)
     return FrameData(columns=made, index=index)

@@ -176,9 +176,9 @@ def mapping_pairs(node: Call, where: str) -> list[tuple[Node, Node]]:
         if type(argument) is not list:
             raise FormatError(f"a mapping made from {describe(argument)}", where=where)
         for item in argument:
-            if type(item) not in (list, tuple) or len(item) != 2:  # type: ignore[arg-type]
+            if type(item) not in (list, tuple) or len(item) != 2:
                 raise FormatError("a mapping made from something else than pairs", where=where)
-            pairs.append((item[0], item[1]))  # type: ignore[index]
+            pairs.append((item[0], item[1]))
     for state in node.states:
         known = isinstance(state, Dict) and all(key == "_metadata" for key, _ in state.pairs)
         if not known:

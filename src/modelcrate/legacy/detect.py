@@ -1,0 +1,91 @@
+"""What is this file? Decided by content, never by name, from the first bytes and, for a zip, its member names."""
+
+from __future__ import annotations
+
+from modelcrate.legacy.machine import OPCODES, Data
+
+OLD_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+"""The magic number of ``torch.save`` before 1.6, as protocol 2 pickles it."""
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+    (b"\x93NUMPY", "npy"),
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bz2"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x5d\x00\x00", "lzma"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"ZF", "zfile"),
+    (b"\x89HDF\r\n\x1a\n", "hdf5"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"Rar!\x1a\x07", "rar"),
+    (b"GGUF", "gguf"),
+    (b"\x89PNG", "png"),
+    (b"%PDF", "pdf"),
+    (b"\x7fELF", "elf"),
+    (b"MZ", "exe"),
+    (b"version https://git-lfs", "git-lfs pointer"),
+    (b"<!DOCTYPE", "html"),
+    (b"<html", "html"),
+    (b"<?xml", "xml"),
+)
+COMPRESSED = frozenset({"gzip", "bz2", "xz", "lzma", "zlib"})
+"""Wrappers that the standard library can undo."""
+_ZLIB_HEADS = frozenset({b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"})
+
+
+def detect(data: Data) -> str:
+    """The kind of the data: ``pickle``, ``torch-legacy``, ``zip``, ``npy``, a wrapper, another known kind, or ``unknown``.
+
+    ``pickle`` is only a claim: its first opcodes look like one.
+    """
+    head = bytes(data[:512])
+    if not head:
+        return "empty"
+    if head.startswith(OLD_TORCH):
+        return "torch-legacy"
+    if head[:1] == b"\x80" and len(head) > 1 and head[1] <= 5:
+        return "pickle"
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    if head[:2] in _ZLIB_HEADS:
+        return "zlib"
+    if head[257:262] == b"ustar":
+        return "tar"
+    if _is_safetensors(head, len(data)):
+        return "safetensors"
+    if _starts_like_pickle(head):
+        return "pickle"
+    return "unknown"
+
+
+def _is_safetensors(head: bytes, size: int) -> bool:
+    length = int.from_bytes(head[:8], "little")
+    return len(head) > 8 and 2 <= length <= size - 8 and head[8:9] == b"{"
+
+
+_FIRST = frozenset(b"(]})NIJKMLFGSTUVXcCBPi\x8a\x8b\x8c\x8d\x8e\x8f\x88\x89\x82\x83\x84\x95\x96\x97")
+"""Opcodes that can come first: they push something without taking anything."""
+
+
+def _starts_like_pickle(head: bytes) -> bool:
+    """Whether protocol 0 or 1 could begin so: a pushing opcode, then a second byte that is an opcode or an argument."""
+    if head[0] not in _FIRST:
+        return False
+    if head[0] in b"(]})N\x88\x89\x8f":
+        return len(head) > 1 and head[1] in OPCODES
+    if head[0] in b"IFLVSPci":
+        line = head.partition(b"\n")
+        return bool(line[1]) and _plausible_line(head[:1], line[0][1:])
+    return True
+
+
+def _plausible_line(opcode: bytes, line: bytes) -> bool:
+    if opcode in (b"I", b"L", b"F"):
+        return line.strip(b"L").replace(b".", b"").replace(b"-", b"").replace(b"e", b"").replace(b"+", b"").isdigit()
+    if opcode == b"S":
+        return len(line) > 1 and line[:1] == line[-1:] and line[:1] in (b"'", b'"')
+    return len(line) < 400

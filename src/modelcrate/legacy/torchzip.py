@@ -1,0 +1,59 @@
+"""The zip layout of ``torch.save`` since 1.6: ``<top>/data.pkl`` and one ``<top>/data/<key>`` a storage."""
+
+from __future__ import annotations
+
+from modelcrate.errors import FormatError, IntegrityError, UnsupportedError
+from modelcrate.legacy.archive import Archive, read_archive
+from modelcrate.legacy.machine import Data, read_pickle
+from modelcrate.legacy.torchfile import TorchFile
+from modelcrate.limits import DEFAULT, Limits
+
+RECORDS = frozenset({
+    "data.pkl", "version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id",
+})  # fmt: skip
+"""What PyTorch writes beside the storages."""
+
+
+def top_folder(archive: Archive) -> str:
+    """The one folder that all members lie in, with its slash.
+
+    :raises FormatError: there are several, or a member lies beside it.
+    """
+    tops = {name.partition("/")[0] if "/" in name else "" for name in archive.names()}
+    if len(tops) != 1 or "" in tops:
+        raise FormatError("a PyTorch archive has one folder that holds everything", where=archive.where)
+    return tops.pop() + "/"
+
+
+def read_torch_zip(data: Data, *, limits: Limits = DEFAULT, where: str = "file") -> TorchFile:
+    """Read a zip of ``torch.save``.
+
+    :raises FormatError: the archive is ambiguous, or not PyTorch's.
+    :raises UnsupportedError: TorchScript, big-endian storages.
+    """
+    archive = read_archive(data, limits=limits, where=where)
+    top = top_folder(archive)
+    names = set(archive.names())
+    if top + "constants.pkl" in names or any(name.startswith(top + "code/") for name in names):
+        raise UnsupportedError("a TorchScript archive, which contains code", where=where)
+    for name in names:
+        record = name[len(top) :]
+        if record not in RECORDS and not record.startswith("data/"):
+            raise FormatError(f"the member {name[:80]!r} is none of PyTorch's", where=where)
+    order = bytes(archive.read(archive.entry(top + "byteorder"))) if top + "byteorder" in names else b"little"
+    if order != b"little":
+        raise UnsupportedError("storages that are not little-endian", where=where)
+    body = read_pickle(archive.read(archive.entry(top + "data.pkl")), limits=limits, where=f"{where}, data.pkl")
+    member = archive.entry(top + "data.pkl")
+    if body.end != member.size:
+        raise FormatError(f"{member.size - body.end} bytes behind the end of the pickle", where=f"{where}, data.pkl")
+
+    def data_of(key: str, nbytes: int) -> bytes | memoryview:
+        name = f"{top}data/{key}"
+        if name not in names:
+            if nbytes == 0:
+                return b""
+            raise IntegrityError(f"storage {key} is not in the archive", where=where)
+        return archive.read(archive.entry(name))
+
+    return TorchFile(root=body.root, reading=body, where=where, size=len(data), data_of=data_of)

@@ -1,0 +1,63 @@
+"""Between torch tensors and bytes: views over memory on the way in, the tensor's own memory on the way out."""
+
+from __future__ import annotations
+
+import torch
+
+from modelcrate.errors import UnsupportedError, UsageError
+from modelcrate.format.tensors import TensorData, TensorEntry, TensorHeader, check_booleans
+
+DTYPES: dict[str, torch.dtype] = {
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "U16": torch.uint16,
+    "I16": torch.int16,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "U32": torch.uint32,
+    "I32": torch.int32,
+    "F32": torch.float32,
+    "U64": torch.uint64,
+    "I64": torch.int64,
+    "F64": torch.float64,
+    "C64": torch.complex64,
+}
+"""torch's dtype for each safetensors name (FORMAT.md 6.5)."""
+
+NAMES: dict[torch.dtype, str] = {dtype: name for name, dtype in DTYPES.items()}
+"""The safetensors name of each torch dtype that a crate can hold."""
+
+
+def tensor_view(buffer: memoryview, header: TensorHeader, entry: TensorEntry, *, where: str) -> torch.Tensor:
+    """One tensor of a weights member as a view of ``buffer``, on the CPU, without a copy.
+
+    ``buffer`` is the whole member, writable and private; the tensor keeps it alive.
+    Raises FormatError for a boolean that is neither 0 nor 1 (FORMAT.md 6.10).
+    """
+    dtype = DTYPES[entry.dtype]
+    if entry.start == entry.end:
+        return torch.empty(entry.shape, dtype=dtype)
+    start = header.data_start + entry.start
+    if entry.dtype == "BOOL":
+        check_booleans(entry, buffer[start : start + entry.end - entry.start], where=where)
+    flat = torch.frombuffer(buffer, dtype=dtype, count=(entry.end - entry.start) // dtype.itemsize, offset=start)
+    return flat.view(entry.shape)
+
+
+def tensor_data(tensor: torch.Tensor, *, where: str) -> TensorData:
+    """A tensor as plain bytes: its own memory where it is dense, contiguous and on the CPU, else a copy.
+
+    Raises UnsupportedError for dtypes and layouts that a crate can't hold.
+    """
+    if tensor.dtype not in NAMES or tensor.layout is not torch.strided or tensor.is_quantized:
+        raise UnsupportedError(f"a tensor of {tensor.dtype}, {tensor.layout} can't be kept in a crate", where=where)
+    if tensor.is_meta:
+        raise UsageError("a tensor on the meta device has no values to keep", where=where)
+    dense = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
+    if dense.is_complex():
+        dense = torch.view_as_real(dense).reshape(-1)
+    data = dense.view(torch.uint8).numpy().data if dense.numel() else memoryview(b"")
+    return TensorData(NAMES[tensor.dtype], tuple(tensor.shape), data)

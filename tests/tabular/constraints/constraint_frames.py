@@ -65,35 +65,57 @@ def document(name, case):
     get = fitted.get
     if name == "inequality":
         return {
-            "type": "inequality", "low": get("_low_column_name"), "high": get("_high_column_name"),
-            "difference": get("_diff_column_name"), "strict": get("_operator") == "greater", "dtype": get("_dtype"),
+            "type": "inequality",
+            "low": get("_low_column_name"),
+            "high": get("_high_column_name"),
+            "difference": get("_diff_column_name"),
+            "strict": get("_operator") == "greater",
+            "dtype": get("_dtype"),
         }
     if name == "scalar_inequality":
         return {
-            "type": "scalar_inequality", "column": get("_column_name"), "relation": RELATIONS[get("_operator")],
-            "value": value(get("_value")), "difference": get("_diff_column_name"), "dtype": get("_dtype"),
+            "type": "scalar_inequality",
+            "column": get("_column_name"),
+            "relation": RELATIONS[get("_operator")],
+            "value": value(get("_value")),
+            "difference": get("_diff_column_name"),
+            "dtype": get("_dtype"),
             "resolution": RESOLUTIONS[get("_datetime_format")],
         }
     if name == "signs":
         return {
-            "type": "positive" if get("_operator").startswith("greater") else "negative", "column": get("_column_name"),
-            "strict": not get("_operator").endswith("equal"), "difference": get("_diff_column_name"), "dtype": get("_dtype"),
+            "type": "positive" if get("_operator").startswith("greater") else "negative",
+            "column": get("_column_name"),
+            "strict": not get("_operator").endswith("equal"),
+            "difference": get("_diff_column_name"),
+            "dtype": get("_dtype"),
         }
     if name == "range":
         return {
-            "type": "range", "low": get("low_column_name"), "middle": get("middle_column_name"),
-            "high": get("high_column_name"), "scaled": get("_transformed_column"), "strict": get("strict_boundaries"),
+            "type": "range",
+            "low": get("low_column_name"),
+            "middle": get("middle_column_name"),
+            "high": get("high_column_name"),
+            "scaled": get("_transformed_column"),
+            "strict": get("strict_boundaries"),
             "dtype": get("_dtype"),
         }
     if name == "scalar_range":
         return {
-            "type": "scalar_range", "column": get("_column_name"), "low": value(get("_low_value")),
-            "high": value(get("_high_value")), "scaled": get("_transformed_column"), "strict": get("_operator") == "lt",
-            "dtype": get("_dtype"), "resolution": RESOLUTIONS[get("_datetime_format")],
+            "type": "scalar_range",
+            "column": get("_column_name"),
+            "low": value(get("_low_value")),
+            "high": value(get("_high_value")),
+            "scaled": get("_transformed_column"),
+            "strict": get("_operator") == "lt",
+            "dtype": get("_dtype"),
+            "resolution": RESOLUTIONS[get("_datetime_format")],
         }
     if name == "fixed_increments":
         return {
-            "type": "fixed_increments", "column": get("column_name"), "increment": int(value(get("increment_value"))),
+            "type": "fixed_increments",
+            "column": get("column_name"),
+            "increment": int(value(get("increment_value"))),
             "dtype": get("_dtype"),
         }
     if name == "one_hot":
@@ -101,7 +123,9 @@ def document(name, case):
     if name == "unique":
         return {"type": "unique", "columns": get("column_names")}
     return {
-        "type": "fixed_combinations", "columns": get("_columns"), "joint": get("_joint_column"),
+        "type": "fixed_combinations",
+        "columns": get("_columns"),
+        "joint": get("_joint_column"),
         "labels": [label for label, _ in get("_uuids_to_combinations")],
         "combinations": [[value(cell) for cell in row] for _, row in get("_uuids_to_combinations")],
     }

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from constraint_frames import all_cases, document, frame
 
 from modelcrate.errors import UnsupportedError
 from modelcrate.tabular.constraints import read
-
-from constraint_frames import all_cases, document, frame
 
 CASES = [pytest.param(name, case, id=f"{name}-{case['name']}") for name, case in all_cases()]
 

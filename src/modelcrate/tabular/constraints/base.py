@@ -1,8 +1,8 @@
 """What every constraint is: a fitted rule over some columns of one table, as data.
 
-A constraint changes how a table was modelled (``transform``), undoes that on generated rows (``reverse_transform``), and
-says which rows obey it (``is_valid``). The behaviour of each is that of sdv 0.17.2 under pandas 1.5, number for number,
-because a model that was trained with it gives the same rows only then.
+A constraint changes how a table was modelled (``transform``), undoes that on generated rows (``reverse_transform``),
+and says which rows obey it (``is_valid``). The behaviour of each is that of sdv 0.17.2 under pandas 1.5, number for
+number, because a model that was trained with it gives the same rows only then.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def truncated(values: np.ndarray) -> np.ndarray:
 
 def nanoseconds(values: np.ndarray) -> np.ndarray:
     """Floats as ``timedelta64[ns]``, cut towards zero; NaN and what does not fit is NaT."""
-    return truncated(values).view("timedelta64[ns]")
+    return np.asarray(truncated(values).view("timedelta64[ns]"))
 
 
 def shifted(moments: np.ndarray, spans: np.ndarray) -> np.ndarray:
@@ -119,7 +119,7 @@ def shifted(moments: np.ndarray, spans: np.ndarray) -> np.ndarray:
         total = left + right
     beyond = ((left ^ total) & (right ^ total)) < 0
     total[beyond | (left == _LEAST) | (right == _LEAST)] = _LEAST
-    return total.view(DATETIME)
+    return np.asarray(total.view(DATETIME))
 
 
 def cut_off(moments: np.ndarray, resolution: str | None) -> np.ndarray:

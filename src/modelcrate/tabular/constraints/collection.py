@@ -43,8 +43,8 @@ def read(document: object, where: str) -> Constraint:
 class ConstraintSet:
     """The constraints in the order in which they were fitted.
 
-    ``applied[i]`` tells whether the table was transformed by constraint ``i``: one whose columns an earlier constraint had
-    replaced was not, so it is not undone on generated rows either and only decides which of them are kept.
+    ``applied[i]`` tells whether the table was transformed by constraint ``i``: one whose columns an earlier constraint
+    had replaced was not, so it is not undone on generated rows either and only decides which of them are kept.
     """
 
     constraints: tuple[Constraint, ...] = ()
@@ -87,7 +87,7 @@ class ConstraintSet:
 
     def reverse_transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Generated rows in the columns of the original table."""
-        for constraint, applied in zip(reversed(self.constraints), reversed(self.applied)):
+        for constraint, applied in zip(reversed(self.constraints), reversed(self.applied), strict=True):
             if applied:
                 frame = constraint.reverse_transform(frame)
         return frame

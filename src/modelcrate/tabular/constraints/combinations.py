@@ -19,7 +19,7 @@ from modelcrate.tabular.constraints.base import Constraint, column_name, column_
 from modelcrate.tabular.constraints.casting import DATETIME
 
 Cell: TypeAlias = Any
-"""``None``, a boolean, integer, float (NaN too), text, ``pandas.Timestamp`` or ``pandas.NaT``; numpy scalars as well."""
+"""``None``, a boolean, integer, float (NaN too), text, ``pandas.Timestamp``, ``pandas.NaT``; numpy scalars as well."""
 
 _COMBINATIONS_LIMIT: Final = 1_000_000
 _INTEGERS: Final = (-(2**63), 2**64 - 1)
@@ -28,7 +28,7 @@ _ABSENT: Final = object()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedCombinations(Constraint):
-    """``combinations[i]`` are the values, in the order of ``columns``, that ``labels[i]`` stands for in column ``joint``."""
+    """``combinations[i]`` are the values, in the order of ``columns``, that ``labels[i]`` of column ``joint`` means."""
 
     tag: ClassVar[str] = "fixed_combinations"
     names: tuple[str, ...]
@@ -72,17 +72,18 @@ class FixedCombinations(Constraint):
         """Missing values of any kind count as equal here, and so do equal numbers of different types."""
         allowed = {tuple(map(_comparable, row)) for row in self.combinations}
         columns = [map(_comparable, _cells(frame, name)) for name in self.names]
-        return mask(frame, np.fromiter((row in allowed for row in zip(*columns)), dtype=bool, count=len(frame)))
+        return mask(frame, np.array([row in allowed for row in zip(*columns, strict=True)], dtype=bool))
 
     def _transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        labels = dict(zip(self.combinations, self.labels))
+        labels = dict(zip(self.combinations, self.labels, strict=True))
         columns = [_cells(frame, name) for name in self.names]
-        frame[self.joint] = pd.Series([labels.get(row) for row in zip(*columns)], index=frame.index, dtype=object)
+        found = [labels.get(row) for row in zip(*columns, strict=True)]
+        frame[self.joint] = pd.Series(found, index=frame.index, dtype=object)
         return frame.drop(columns=list(self.names))
 
     def _reverse(self, frame: pd.DataFrame) -> pd.DataFrame:
         """A label that stands for nothing (a missing one, say) leaves NaN in every column."""
-        rows = dict(zip(self.labels, self.combinations))
+        rows = dict(zip(self.labels, self.combinations, strict=True))
         found = [rows.get(label) if type(label) is str else None for label in _cells(frame, self.joint)]
         frame = frame.drop(columns=self.joint)
         for position, name in enumerate(self.names):
@@ -97,24 +98,21 @@ def _cells(frame: pd.DataFrame, name: str) -> list[Cell]:
 
 
 def _comparable(cell: Cell) -> object:
-    return _ABSENT if cell is None or cell is pd.NaT or cell is pd.NA or cell != cell else cell
+    return _ABSENT if bool(pd.isna(cell)) else cell
 
 
 def _column(cells: list[Cell], index: pd.Index) -> pd.Series:
     """A column of the dtype that pandas 1.5 finds for values taken out of tuples."""
     kinds = {_kind(cell) for cell in cells}
-    dtype = "object"
     if kinds == {"integer"}:
-        dtype = "int64"
-    elif kinds == {"boolean"}:
-        dtype = "bool"
-    elif kinds & {"integer", "float", "nan"} and kinds <= {"integer", "float", "nan", "none"}:
-        dtype = "float64"
-    if dtype == "float64":
-        cells = [np.nan if cell is None else float(cell) for cell in cells]
+        return pd.Series(np.array(cells, dtype=np.int64), index=index)
+    if kinds == {"boolean"}:
+        return pd.Series(np.array(cells, dtype=np.bool_), index=index)
+    if kinds & {"integer", "float", "nan"} and kinds <= {"integer", "float", "nan", "none"}:
+        return pd.Series(np.array([np.nan if cell is None else float(cell) for cell in cells]), index=index)
     values = np.empty(len(cells), dtype=object)
     values[:] = cells
-    return pd.Series(values, index=index, dtype=object).astype(dtype)
+    return pd.Series(values, index=index, dtype=object)
 
 
 def _kind(cell: Cell) -> str:
@@ -125,7 +123,7 @@ def _kind(cell: Cell) -> str:
     if isinstance(cell, (int, np.integer)):
         return "integer" if -(2**63) <= cell < 2**63 else "other"
     if isinstance(cell, (float, np.floating)):
-        return "nan" if cell != cell else "float"
+        return "nan" if np.isnan(cell) else "float"
     return "other"
 
 

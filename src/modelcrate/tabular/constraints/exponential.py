@@ -82,7 +82,7 @@ def _usual(x: np.ndarray) -> np.ndarray:
     p12 = _fused(r2, c2, r)
     tail = _fused(r2 * r, _fused(r2, p56, p34), p12)
     power = _POWERS[sixteenths.astype(np.int64) & 15]
-    return np.ldexp(_fused(power, tail, power), np.floor(n).astype(np.int64))
+    return np.asarray(np.ldexp(_fused(power, tail, power), np.floor(n).astype(np.int64)))
 
 
 def _fused(a: np.ndarray, b: np.ndarray | float, c: np.ndarray | float) -> np.ndarray:

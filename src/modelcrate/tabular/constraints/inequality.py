@@ -210,7 +210,12 @@ class Sign(Constraint):
     def _against_zero(self) -> ScalarInequality:
         relation = (">" if self.tag == "positive" else "<") + ("" if self.strict else "=")
         return ScalarInequality(
-            column=self.column, relation=relation, value=0, difference=self.difference, dtype=self.dtype, resolution=None
+            column=self.column,
+            relation=relation,
+            value=0,
+            difference=self.difference,
+            dtype=self.dtype,
+            resolution=None,
         )
 
 

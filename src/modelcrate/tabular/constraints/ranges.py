@@ -31,8 +31,8 @@ from modelcrate.tabular.constraints.exponential import exp
 from modelcrate.tabular.constraints.scalars import Scalar, fitting_array, read_scalar
 
 _DECIMALS: Final = Context(prec=28, rounding=ROUND_HALF_EVEN, traps=[])
-_WIDTH: Final = Decimal(0.95)
-_MARGIN: Final = Decimal(0.025)
+_WIDTH: Final = Decimal.from_float(0.95)
+_MARGIN: Final = Decimal.from_float(0.025)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

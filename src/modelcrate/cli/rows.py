@@ -1,0 +1,122 @@
+"""Frames as they arrive, written as one CSV or Parquet file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from modelcrate.errors import StorageError, UnsupportedError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""First characters that make a spreadsheet read a text cell as a formula."""
+
+
+class RowWriter:
+    """Writes frames one after another; the target is replaced only when the block ends without an error.
+
+    ``target`` None means CSV on ``stdout``. Text cells are quoted by CSV's own rules; with ``escape_formulas`` a cell
+    that a spreadsheet would run is prefixed with an apostrophe.
+    """
+
+    def __init__(self, target: Path | None, *, stdout: TextIO, escape_formulas: bool = False) -> None:
+        self._target = target
+        self._stdout = stdout
+        self._escape_formulas = escape_formulas
+        self._temporary: str | None = None
+        self._text: TextIO | None = None
+        self._parquet: Any = None
+        self._started = False
+
+    def __enter__(self) -> RowWriter:
+        if self._target is None:
+            self._text = self._stdout
+            return self
+        if self._is_parquet:
+            _require_pyarrow()
+        try:
+            handle, self._temporary = tempfile.mkstemp(
+                dir=self._target.parent, prefix=f".{self._target.name}.", suffix=".part"
+            )
+        except OSError as error:
+            raise StorageError(f"can't write here: {error.strerror}", where=str(self._target)) from error
+        if self._is_parquet:
+            os.close(handle)
+        else:
+            self._text = os.fdopen(handle, "w", encoding="utf-8", newline="")
+        return self
+
+    def write(self, frame: pd.DataFrame) -> None:
+        """Append the rows of one frame; every frame has the same columns."""
+        if self._escape_formulas:
+            frame = _without_formulas(frame)
+        try:
+            if self._is_parquet:
+                self._write_parquet(frame)
+            else:
+                assert self._text is not None
+                frame.to_csv(self._text, index=False, header=not self._started)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise StorageError(f"writing rows failed: {error.strerror}", where=str(self._target or "-")) from error
+        self._started = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._target is None:
+            return
+        assert self._temporary is not None
+        try:
+            if self._parquet is not None:
+                self._parquet.close()
+            if self._text is not None:
+                self._text.close()
+            if kind is None:
+                umask = os.umask(0)
+                os.umask(umask)
+                os.chmod(self._temporary, 0o666 & ~umask)
+                os.replace(self._temporary, self._target)
+                self._temporary = None
+        except OSError as failure:
+            raise StorageError(f"writing rows failed: {failure.strerror}", where=str(self._target)) from failure
+        finally:
+            if self._temporary is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._temporary)
+
+    @property
+    def _is_parquet(self) -> bool:
+        return self._target is not None and self._target.suffix.lower() == ".parquet"
+
+    def _write_parquet(self, frame: pd.DataFrame) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        schema = None if self._parquet is None else self._parquet.schema
+        table = pyarrow.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        if self._parquet is None:
+            self._parquet = pyarrow.parquet.ParquetWriter(self._temporary, table.schema)
+        self._parquet.write_table(table)
+
+
+def _require_pyarrow() -> None:
+    try:
+        import pyarrow  # noqa: F401  (only to find out before any row is sampled)
+    except ImportError as error:
+        raise UnsupportedError("Parquet needs pyarrow", hint="pip install modelcrate[parquet]") from error
+
+
+def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    def inert(cell: object) -> object:
+        return "'" + cell if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+
+    texts = [name for name in frame.columns if frame[name].dtype == object or str(frame[name].dtype) == "str"]
+    return frame.assign(**{name: frame[name].map(inert) for name in texts}) if texts else frame

@@ -1,0 +1,109 @@
+"""``modelcrate sample``: rows from a crate, as CSV or Parquet."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelcrate.cli.output import OK, Output
+from modelcrate.cli.rows import RowWriter
+from modelcrate.errors import ModelcrateError, StorageError, UnsupportedError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS_LIMIT = 10**9
+"""Rows in one call; more is a slip of the finger, and would fill any disk."""
+
+EPILOG = (
+    "A condition's value is read as JSON where it is JSON (40, 1.5, true, null, \"text\") and as plain text otherwise. "
+    "Cells that a spreadsheet would take for a formula are written as they are unless --escape-formulas is given."
+)
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
+        "sample",
+        help="sample rows from a tabular crate",
+        description="Sample rows from a crate that holds a tabular synthesizer.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("path", metavar="CRATE")
+    parser.add_argument("-n", "--rows", type=_row_count, metavar="N", help="rows to sample (not with --known)")
+    parser.add_argument("-o", "--output", default="-", metavar="FILE", help=".csv or .parquet file, or - for stdout")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--seed", type=int, metavar="S", help="the same seed gives the same rows")
+    how.add_argument("--replay", type=_replay, metavar="S|fixed", help="the rows the original library gives")
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--condition", action="append", type=_condition, metavar="COLUMN=VALUE", help="repeatable")
+    given.add_argument("--known", metavar="CSV", help="complete each row of this table of known columns")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps or auto")
+    parser.add_argument("--escape-formulas", action="store_true", help="quote cells that start with = + - @")
+    parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    """Sample and write; the file appears whole or not at all."""
+    import modelcrate
+
+    if (options.rows is None) == (options.known is None):
+        raise UsageError("say how many rows with -n, or give known columns with --known, not both")
+    target = None if options.output == "-" else Path(options.output)
+    if target is not None and target.suffix.lower() not in (".csv", ".parquet"):
+        raise UsageError(f"no table format is known by the name {target.suffix!r}", hint="use .csv or .parquet")
+    if target is not None and target.exists() and not options.force:
+        raise UsageError("the output exists already", where=str(target), hint="remove it or pass --force")
+    synthesizer: Any = modelcrate.load(options.path, device=options.device)
+    if not hasattr(synthesizer, "sample_batches"):
+        raise UnsupportedError("this crate does not hold a tabular synthesizer", where=str(options.path))
+    conditions: Any = _known_columns(options.known) if options.known else dict(options.condition or []) or None
+    total = options.rows if options.rows is not None else len(conditions)
+    with (
+        RowWriter(target, stdout=sys.stdout, escape_formulas=options.escape_formulas) as writer,
+        output.progress("sampling", total) as progress,
+    ):
+        for frame in synthesizer.sample_batches(
+            options.rows, seed=options.seed, replay=options.replay, conditions=conditions
+        ):
+            writer.write(frame)
+            progress.advance(len(frame))
+    return OK
+
+
+def _row_count(text: str) -> int:
+    count = int(text)
+    if not 0 <= count <= ROWS_LIMIT:
+        raise argparse.ArgumentTypeError(f"must be between 0 and {ROWS_LIMIT}")
+    return count
+
+
+def _replay(text: str) -> int | str:
+    return text if text == "fixed" else int(text)
+
+
+def _condition(text: str) -> tuple[str, object]:
+    column, separator, value = text.partition("=")
+    if not separator or not column:
+        raise argparse.ArgumentTypeError("expected COLUMN=VALUE")
+    try:
+        return column, json.loads(value)
+    except ValueError:
+        return column, value
+
+
+def _known_columns(path: str) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path)
+    except ModelcrateError:
+        raise
+    except OSError as error:
+        raise StorageError(f"can't read the known columns: {error.strerror}", where=path) from error
+    except ValueError as error:
+        raise UsageError(f"can't read the known columns: {error}", where=path) from error

@@ -56,7 +56,8 @@ class Output:
 
     def table(self, rows: Iterable[Sequence[object]], *, indent: str = "  ") -> None:
         """Print rows as aligned columns; numbers are aligned to the right."""
-        cells = [[printable(str(cell), limit=120) for cell in row] for row in (rows := list(rows))]
+        rows = list(rows)
+        cells = [[printable(str(cell), limit=120) for cell in row] for row in rows]
         if not cells:
             return
         widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from modelcrate.errors import FormatError
 
@@ -52,15 +53,15 @@ def connect() -> None:
 
 
 def read_elsewhere() -> None:
-    open("/etc/hostname").read()
+    Path("/etc/hostname").read_bytes()
 
 
 def write_into_cwd() -> None:
-    open("sentinel", "w").close()
+    Path("sentinel").touch()
 
 
 def write_elsewhere() -> None:
-    open("/sentinel", "w").close()
+    Path("/sentinel").touch()
 
 
 def allocate(amount: int) -> int:

@@ -63,7 +63,7 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """``ok``, ``refused`` (a finding or a library error) or ``incomplete`` (nothing wrong found, nothing vouched for)."""
+        """``ok``, ``refused`` (a finding or a library error) or ``incomplete`` (nothing found, nothing vouched for)."""
         if self.error is not None:
             return "refused"
         if self.exit_code is not None:
@@ -148,9 +148,9 @@ class Oracle:
     ) -> Outcome:
         """Run one action under guard.
 
-        ``action`` is a verb of the library (``scan``, ``inspect``, ``verify``, ``load``, ``convert``; the first argument
-        a :class:`~pathlib.Path` or bytes), ``cli`` (arguments are the command line) or ``module:function`` of something
-        importable from the tests or the library. ``allow`` adds paths that may be opened, ``spawning`` allows worker
+        ``action`` is a verb of the library (``scan``, ``inspect``, ``verify``, ``load``, ``convert``; the first
+        argument a :class:`~pathlib.Path` or bytes), ``cli`` (arguments are the command line) or ``module:function`` of
+        something importable from the tests or the library. ``allow`` adds paths that may be opened, ``spawning`` allows worker
         processes, ``size`` is what the input itself weighs (measured where it is a path or bytes).
         """
         before = self._snapshot()

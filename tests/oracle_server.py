@@ -21,17 +21,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-PLAIN = (
-    "numpy argparse ast base64 binascii bisect bz2 calendar codecs collections concurrent.futures contextlib copy csv "
-    "dataclasses datetime decimal difflib enum errno fcntl fnmatch fractions functools gc gettext glob gzip hashlib heapq "
-    "importlib.metadata importlib.resources inspect io itertools json linecache locale logging lzma math mmap msgpack "
-    "multiprocessing.connection operator pathlib pickletools platform queue random re reprlib secrets selectors shlex "
-    "shutil signal socket stat string struct subprocess tarfile tempfile textwrap threading time token tokenize traceback "
-    "types typing unicodedata urllib.parse uuid warnings weakref zipfile zlib zoneinfo jsonschema referencing blake3 "
-    "rich.console rich.progress encodings.ascii encodings.cp1252 encodings.cp437 encodings.idna encodings.latin_1 "
-    "encodings.raw_unicode_escape encodings.unicode_escape encodings.utf_16 encodings.utf_32 encodings.utf_8_sig"
-).split()
-HEAVY = "torch pandas pandas.core.arrays safetensors pyarrow pyarrow.csv pyarrow.parquet".split()
+PLAIN = """
+    numpy argparse ast base64 binascii bisect bz2 calendar codecs collections concurrent.futures contextlib copy csv
+    dataclasses datetime decimal difflib enum errno fcntl fnmatch fractions functools gc gettext glob gzip hashlib
+    heapq importlib.metadata importlib.resources inspect io itertools json linecache locale logging lzma math mmap
+    msgpack multiprocessing.connection operator pathlib pickletools platform queue random re reprlib secrets selectors
+    shlex shutil signal socket stat string struct subprocess tarfile tempfile textwrap threading time token tokenize
+    traceback types typing unicodedata urllib.parse uuid warnings weakref zipfile zlib zoneinfo jsonschema referencing
+    blake3 rich.console rich.progress encodings.ascii encodings.cp1252 encodings.cp437 encodings.idna
+    encodings.latin_1 encodings.raw_unicode_escape encodings.unicode_escape encodings.utf_16 encodings.utf_32
+    encodings.utf_8_sig
+"""
+HEAVY = "torch pandas pandas.core.arrays safetensors pyarrow pyarrow.csv pyarrow.parquet"
 WITHOUT_TORCH = {"torch", "pandas", "sklearn", "scipy", "pyarrow", "safetensors"}
 
 PATH_EVENTS = {
@@ -68,7 +69,7 @@ def main() -> None:
 
 def warm_up(heavy: bool) -> None:
     """Import all that a verb may import, so that whatever else a case imports is the file's doing."""
-    for name in (*PLAIN, *(HEAVY if heavy else ())):
+    for name in (PLAIN + HEAVY if heavy else PLAIN).split():
         try:
             importlib.import_module(name)
         except ImportError:
@@ -105,11 +106,11 @@ def needs_torch(name: str) -> bool:
 def serve(request: dict[str, Any]) -> dict[str, Any]:
     """Fork, wait, and tell what became of the child."""
     reader, writer = os.pipe()
-    streams = [tempfile.TemporaryFile() for _ in range(2)]
+    streams = [os.memfd_create(name) for name in ("stdout", "stderr")]
     child = os.fork()
     if child == 0:
         os.close(reader)
-        run_child(request, writer, [stream.fileno() for stream in streams])
+        run_child(request, writer, streams)
         os._exit(0)
     os.close(writer)
     text, timed_out = collect(reader, child, wall=10 * float(request["seconds"]) + 20)
@@ -117,9 +118,9 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
     _, status, usage = os.wait4(child, 0)
     answer: dict[str, Any] = json.loads(text) if text else {}
     for name, stream in zip(("stdout", "stderr"), streams, strict=True):
-        stream.seek(0)
-        answer[name] = stream.read(4 << 20).decode("latin-1")
-        stream.close()
+        with os.fdopen(stream, "rb") as written:
+            written.seek(0)
+            answer[name] = written.read(4 << 20).decode("latin-1")
     answer["signal"] = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     if answer["signal"] == signal.SIGXCPU:
         timed_out = True
@@ -159,7 +160,7 @@ def run_child(request: dict[str, Any], writer: int, streams: list[int]) -> None:
         limit(request, answer["started_at"])
         guard = Guard(request)
         sys.addaudithook(guard)
-        outcome = perform(action, arguments)
+        outcome = perform(action, arguments, is_command=request["action"] == "cli")
         guard.active = False
         answer |= outcome
         answer["peak_bytes"] = max(0, memory("VmHWM") - before)
@@ -242,7 +243,7 @@ def as_plain(value: object) -> object:
     return type(value).__name__
 
 
-def perform(action: Any, arguments: list[object]) -> dict[str, Any]:
+def perform(action: Any, arguments: list[object], *, is_command: bool) -> dict[str, Any]:
     from modelcrate.errors import ModelcrateError
 
     is_command = (

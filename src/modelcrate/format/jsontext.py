@@ -49,7 +49,7 @@ def parse(data: Buffer, *, where: str, limits: Limits = DEFAULT) -> Json:
             parse_float=reader.number,
         )
     except json.JSONDecodeError as error:
-        raise FormatError(f"not JSON: {error.msg} at byte {error.pos}", where=where) from None
+        raise FormatError(f"not JSON: {error.msg} (byte {error.pos})", where=where) from None
     check_plain(document, where=where, limits=limits)
     return document
 
@@ -117,7 +117,7 @@ def _check_text(text: str, path: str, bound: int) -> None:
         raise LimitError(f"text longer than {bound} characters", where=path)
     if "\0" in text:
         raise FormatError("text holds a NUL character", where=path)
-    if any(0xD800 <= ord(character) <= 0xDFFF for character in text):
+    if not text.isascii() and any(0xD800 <= ord(character) <= 0xDFFF for character in text):
         raise FormatError("text holds half of a surrogate pair", where=path)
 
 

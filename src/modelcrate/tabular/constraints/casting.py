@@ -46,19 +46,25 @@ def read_resolution(fields: Fields, dtype: str) -> str | None:
     return found
 
 
-def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
-    """A column as a numeric, boolean or ``datetime64[ns]`` array; an object column of such values is converted."""
+def numbers(frame: pd.DataFrame, column: str, *, dates: bool = True, flags: bool = False) -> np.ndarray:
+    """A column as a numeric or ``datetime64[ns]`` array; an object column of such values is converted.
+
+    ``dates=False`` refuses datetimes, ``flags=True`` leaves booleans as they are instead of counting them as 0 and 1.
+    Raises :class:`FormatError` for other content and for a column that is not there.
+    """
     if column not in frame.columns:
         raise FormatError(f"a constraint uses a column that the table does not have: {column!r}")
     series = frame[column]
     if series.dtype.kind == "O":
         series = _unboxed(series)
     values = series.to_numpy()
-    if values.dtype.kind == "M":
+    kind = values.dtype.kind
+    if kind == "M" and dates:
         return values.astype(DATETIME)
-    if values.dtype.kind not in "iufb":
-        raise FormatError(f"a constraint compares numbers or datetimes, but the column {column!r} holds others")
-    return values
+    if kind not in "iufb":
+        wanted = "numbers or datetimes" if dates else "numbers"
+        raise FormatError(f"a constraint needs {wanted}, but the column {column!r} holds others")
+    return values.astype(np.int64) if kind == "b" and not flags else values
 
 
 def _unboxed(series: pd.Series) -> pd.Series:

@@ -24,6 +24,9 @@ Cell: TypeAlias = Any
 _COMBINATIONS_LIMIT: Final = 1_000_000
 _INTEGERS: Final = (-(2**63), 2**64 - 1)
 _ABSENT: Final = object()
+_STRANGE: Final = object()
+"""Stands for a cell that no combination holds, and that may not even be hashable."""
+_SCALARS: Final = (str, bool, int, float, np.generic, pd.Timestamp, type(pd.NaT))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +97,12 @@ class FixedCombinations(Constraint):
 def _cells(frame: pd.DataFrame, name: str) -> list[Cell]:
     if name not in frame.columns:
         raise FormatError(f"a constraint uses a column that the table does not have: {name!r}")
-    return list(frame[name].tolist())
+    cells = frame[name].tolist()
+    return [cell if cell is None or isinstance(cell, _SCALARS) else _STRANGE for cell in cells]
 
 
 def _comparable(cell: Cell) -> object:
-    return _ABSENT if bool(pd.isna(cell)) else cell
+    return cell if cell is _STRANGE or not bool(pd.isna(cell)) else _ABSENT
 
 
 def _column(cells: list[Cell], index: pd.Index) -> pd.Series:

@@ -92,10 +92,9 @@ class Inequality(Constraint):
         return frame.drop(columns=self.high)
 
     def _reverse(self, frame: pd.DataFrame) -> pd.DataFrame:
-        difference = _expanded(numbers(frame, self.difference), self.dtype)
+        difference = _expanded(numbers(frame, self.difference, dates=False), self.dtype)
         low = numbers(frame, self.low)
-        total = shifted(low, difference) if _moves(low, difference) else _plain(difference) + low
-        frame[self.high] = restore(total, self.dtype, self.high)
+        frame[self.high] = restore(_sum(low, difference), self.dtype, self.high)
         return frame.drop(columns=self.difference)
 
 
@@ -154,12 +153,12 @@ class ScalarInequality(Constraint):
         return frame.drop(columns=self.column)
 
     def _reverse(self, frame: pd.DataFrame) -> pd.DataFrame:
-        difference = _expanded(numbers(frame, self.difference), self.dtype)
+        difference = _expanded(numbers(frame, self.difference, dates=False), self.dtype)
         if self.relation in ("<", "<="):
             difference = -difference
         bound = np.asarray(self.value)
-        total = shifted(bound, difference) if _moves(bound, difference) else bound + _plain(difference)
-        frame[self.column] = cut_off(restore(total, self.dtype, self.column), self.resolution)
+        values = restore(_sum(bound, difference), self.dtype, self.column)
+        frame[self.column] = cut_off(values, self.resolution)
         return frame.drop(columns=self.difference)
 
 
@@ -249,9 +248,7 @@ def _expanded(compressed: np.ndarray, dtype: str) -> np.ndarray:
     return nanoseconds(difference) if dtype == DATETIME else difference
 
 
-def _moves(start: np.ndarray, difference: np.ndarray) -> bool:
-    return start.dtype.kind == "M" and difference.dtype.kind == "m"
-
-
-def _plain(difference: np.ndarray) -> np.ndarray:
-    return difference.astype(np.float64) if difference.dtype.kind == "m" else difference
+def _sum(start: np.ndarray, difference: np.ndarray) -> np.ndarray:
+    if (start.dtype.kind == "M") != (difference.dtype.kind == "m"):
+        raise FormatError("a constraint adds a number to datetimes, or a span of time to numbers")
+    return shifted(start, difference) if start.dtype.kind == "M" else np.asarray(start + difference)

@@ -59,11 +59,8 @@ class FixedIncrements(Constraint):
         return frame
 
     def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
-        values = numbers(frame, self.column)
-        if values.dtype.kind == "M":
-            raise FormatError(f"datetimes are no multiples of a number: the column {self.column!r}")
-        wide = np.int64 if values.dtype.kind in "biu" else np.float64
-        return values.astype(wide)
+        values = numbers(frame, self.column, dates=False)
+        return values.astype(np.int64 if values.dtype.kind in "iu" else np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +100,7 @@ class OneHot(Constraint):
         return frame
 
     def _table(self, frame: pd.DataFrame) -> np.ndarray:
-        return np.column_stack([numbers(frame, name) for name in self.names])
+        return np.column_stack([numbers(frame, name, dates=False, flags=True) for name in self.names])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,4 +127,8 @@ class Unique(Constraint):
         for name in self.names:
             if name not in frame.columns:
                 raise FormatError(f"a constraint uses a column that the table does not have: {name!r}")
-        return mask(frame, ~frame.duplicated(subset=list(self.names), keep="first").to_numpy())
+        try:
+            again = frame.duplicated(subset=list(self.names), keep="first").to_numpy()
+        except TypeError:
+            raise FormatError("a constraint on unique rows meets cells that can't be compared") from None
+        return mask(frame, ~again)

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pandas as pd
 
-from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
 from modelcrate.tabular.constraints.base import Constraint, column_name, mask
 from modelcrate.tabular.constraints.casting import (
@@ -91,7 +90,7 @@ class Range(Constraint):
     def _reverse(self, frame: pd.DataFrame) -> pd.DataFrame:
         low, high = numbers(frame, self.low), numbers(frame, self.high)
         same_kind(low, high)
-        values = _clipped(_sigmoid(numbers(frame, self.scaled), low, high), low, high)
+        values = _clipped(_sigmoid(numbers(frame, self.scaled, dates=False), low, high), low, high)
         frame[self.middle] = restore(values, self.dtype, self.middle)
         return frame.drop(columns=self.scaled)
 
@@ -156,7 +155,7 @@ class ScalarRange(Constraint):
 
     def _reverse(self, frame: pd.DataFrame) -> pd.DataFrame:
         low, high = np.asarray(self.low), np.asarray(self.high)
-        values = _sigmoid(numbers(frame, self.scaled), low, high)
+        values = _sigmoid(numbers(frame, self.scaled, dates=False), low, high)
         values = _clipped(values, np.minimum(low, high), np.maximum(low, high))
         frame[self.column] = cut_off(restore(values, self.dtype, self.column), self.resolution)
         return frame.drop(columns=self.scaled)
@@ -179,8 +178,6 @@ def _logit(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 def _sigmoid(scaled: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """The inverse of :func:`_logit`: floats, or ``datetime64[ns]`` between datetimes; may lie outside the bounds."""
-    if scaled.dtype.kind not in "iuf":
-        raise FormatError("a range was modelled as numbers, but the table gives other values for it")
     with np.errstate(over="ignore", invalid="ignore"):
         share = np.asarray(1 / (1 + exp(-scaled)))
         share = _decimally(share, lambda part: _DECIMALS.divide(_DECIMALS.subtract(part, _MARGIN), _WIDTH))

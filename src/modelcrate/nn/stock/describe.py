@@ -1,0 +1,185 @@
+"""From a live model of stock layers to its description."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import UninitializedTensorMixin
+
+from modelcrate.errors import ModelcrateError, UnsupportedError
+from modelcrate.limits import DEFAULT, Limits
+from modelcrate.nn.dtypes import NAMED, is_real_or_complex, name_of
+from modelcrate.nn.stock import parametrized
+from modelcrate.nn.stock.build import Checked, assemble, charge, check
+from modelcrate.nn.stock.layer import Parts
+from modelcrate.nn.stock.table import BY_CLASS
+from modelcrate.nn.stock.tree import EMPTY, Place, TensorSpec, check_name, to_document
+from modelcrate.nn.walk import Slot, join, own_slots, walk
+
+
+def describe(module: nn.Module, *, limits: Limits = DEFAULT) -> dict[str, Any]:
+    """The tree of a model that is composed of layers of torch.nn, JSON-able; ``build`` makes the model of it again.
+
+    Wrappers (DataParallel, DDP, ``torch.compile``) are taken off. Weights, flags and attributes are not part of the
+    tree; :mod:`modelcrate.nn.state` keeps those.
+    Raises UnsupportedError for a class that is not of torch.nn (it says what to write) and for a layer that was changed
+    in a way that no constructor call can repeat.
+    """
+    described = _places(module, limits)
+    live = {place.path: found for place, found in described}
+    finished: dict[str, Place] = {}
+
+    def compare(part: Checked, made: nn.Module) -> Checked:
+        found = live[part.path]
+        assert found is not None  # assemble() builds layers only
+        place = dataclasses.replace(part.place, tensors=_overrides(found, made, part.place))
+        finished[part.path] = place
+        return dataclasses.replace(part, place=place)
+
+    try:
+        checked = [check(place, place.path or "module") for place, _ in described]
+        charge(checked, "module", limits)
+        with torch.device("meta"):
+            assemble(checked, compare)
+    except UnsupportedError:
+        raise
+    except ModelcrateError as error:  # what a reader would refuse is better refused now
+        raise UnsupportedError(f"the model could not be built again: {error.what}", where=error.where) from error
+    return to_document([finished.get(place.path, place) for place, _ in described])
+
+
+def parts_of(module: nn.Module) -> Parts:
+    """The parts of a live layer; a parametrised tensor counts as the parameter that it stands for."""
+    slots = list(own_slots("", module))
+    parameters = {slot.attribute: _shape(slot.tensor) for slot in slots if slot.kind == "parameter"}
+    for name, computed in parametrized.parametrized(module):
+        original = getattr(computed, "original", None)
+        parameters[name] = _shape(original if original is not None else computed.original1)
+    return Parts(
+        attributes=module.__dict__,
+        parameters=parameters,
+        buffers={slot.attribute: _shape(slot.tensor) for slot in slots if slot.kind != "parameter"},
+        children=module._modules,
+    )
+
+
+def _places(module: nn.Module, limits: Limits) -> list[tuple[Place, nn.Module | None]]:
+    """Every place with its layer and config; tensors come later, when there is something to compare with."""
+    found: list[tuple[Place, nn.Module | None]] = []
+    hidden: tuple[str, ...] = ()
+    for visit in walk(module, limits=limits):
+        if visit.path.startswith(hidden) and hidden:
+            continue
+        if visit.path:
+            check_name(visit.path.rpartition(".")[2], visit.path)
+        if visit.module is None or visit.same_as is not None:
+            found.append((Place(path=visit.path, layer=EMPTY, same_as=visit.same_as), visit.module))
+            continue
+        place = _place(visit.path, visit.module)
+        if place.parametrizations:
+            hidden = (*hidden, join(visit.path, parametrized.CHILD) + ".")
+            hidden = (*hidden, join(visit.path, parametrized.CHILD))
+        found.append((place, visit.module))
+    return found
+
+
+def _place(path: str, module: nn.Module) -> Place:
+    where = path or "module"
+    layer = BY_CLASS.get(parametrized.base_class(module))
+    if layer is None:
+        raise _foreign(type(module), where)
+    for slot in own_slots(path, module):
+        if isinstance(slot.tensor, UninitializedTensorMixin):
+            raise _lazy(type(module), where)
+    return Place(
+        path=path,
+        layer=layer.tag,
+        config=layer.capture(parts_of(module), where),
+        dtype=_dtype(module, where),
+        parametrizations=parametrized.describe(module, where),
+    )
+
+
+def _dtype(module: nn.Module, where: str) -> str:
+    """The dtype that most of a layer's own floating-point tensors have."""
+    tensors = [slot.tensor for slot in own_slots("", module)]
+    for _, computed in parametrized.parametrized(module):
+        tensors += list(computed._parameters.values())
+    names = Counter(name_of(it.dtype) for it in tensors if it is not None and is_real_or_complex(it.dtype))
+    for name, _ in names.most_common(1):
+        if name not in NAMED:
+            raise UnsupportedError(f"a layer of dtype {name} can't be stored", where=where)
+        return name
+    return "float32"
+
+
+def _overrides(live: nn.Module, made: nn.Module, place: Place) -> dict[str, TensorSpec]:
+    """The tensors in which a live layer differs from what its constructor makes in the layer's dtype."""
+    where = place.path or "module"
+    expected = {slot.attribute: slot for slot in own_slots("", made)}
+    held = {slot.attribute: slot for slot in own_slots("", live)}
+    for name in expected:
+        if name not in held and name not in place.parametrizations:
+            raise _removed(live, name, where)
+    return {
+        name: _spec(slot, f"{where}.{name}")
+        for name, slot in held.items()
+        if name not in expected or _signature(slot) != _signature(expected[name], NAMED[place.dtype])
+    }
+
+
+def _signature(slot: Slot, dtype: torch.dtype | None = None) -> tuple[str, object, object]:
+    if slot.tensor is None:
+        return slot.kind, None, None
+    real = is_real_or_complex(slot.tensor.dtype)
+    return slot.kind, dtype if real and dtype is not None else slot.tensor.dtype, tuple(slot.tensor.shape)
+
+
+def _spec(slot: Slot, where: str) -> TensorSpec:
+    if slot.tensor is None:
+        return TensorSpec(kind=slot.kind, dtype=None, shape=None)
+    name = name_of(slot.tensor.dtype)
+    if name not in NAMED:
+        raise UnsupportedError(f"a tensor of dtype {name} can't be stored", where=where)
+    return TensorSpec(kind=slot.kind, dtype=name, shape=tuple(slot.tensor.shape))
+
+
+def _shape(tensor: torch.Tensor | None) -> tuple[int, ...] | None:
+    return None if tensor is None else tuple(tensor.shape)
+
+
+def _foreign(cls: type[nn.Module], where: str) -> UnsupportedError:
+    kind = cls.__name__
+    if issubclass(cls, nn.modules.lazy.LazyModuleMixin):
+        return _lazy(cls, where)
+    if "quantized" in cls.__module__:
+        return UnsupportedError(f"{kind} is a quantised layer, which can't be stored", where=where)
+    if cls.__module__.startswith(("torch.jit", "torch.fx")):
+        return UnsupportedError(f"{kind} is a compiled program, not a model as data", where=where)
+    return UnsupportedError(
+        f"{kind} is neither a layer of torch.nn nor a registered architecture",
+        where=where,
+        hint=f"put @modelcrate.architecture('you.{kind.lower()}/1') above class {kind} and build the model anew",
+    )
+
+
+def _lazy(cls: type[nn.Module], where: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{cls.__name__} has no weights yet", where=where, hint="run one forward pass, or build it with its sizes"
+    )
+
+
+def _removed(live: nn.Module, name: str, where: str) -> UnsupportedError:
+    held: Mapping[str, object] = {**live._parameters, **live._buffers}
+    hint = "register the model's class as an architecture"
+    if f"{name}_g" in held or f"{name}_orig" in held or f"{name}_bar" in held:
+        hint = (
+            "use torch.nn.utils.parametrizations (weight_norm, spectral_norm) instead of the hooks of torch.nn.utils, "
+            "and prune.remove() for pruning"
+        )
+    return UnsupportedError(f"the {name} of this {type(live).__name__} was taken away or replaced", where=where, hint=hint)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from modelcrate.legacy.convert import Conversion
 
 EPILOG = (
-    "What a crate can't carry (callbacks, code, training rows) is left out and listed, with the reason, in the manifest "
-    "and on stderr. A file that needs code to be understood is refused."
+    "What a crate can't carry (callbacks, code, training rows) is left out and listed, with the reason, in the "
+    "manifest and on stderr. A file that needs code to be understood is refused."
 )
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from modelcrate.cli import convert, inspect, sample, scan, verify
-from modelcrate.cli.output import FAILED, INTERRUPTED, OK, Output
+from modelcrate.cli.output import FAILED, INTERRUPTED, Output
 from modelcrate.errors import ModelcrateError
 from modelcrate.version import __version__
 
@@ -48,22 +48,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except ModelcrateError as error:
-        _reraise_when_debugging()
+        if _debugging():
+            raise
         output.error(error)
         return FAILED
     except KeyboardInterrupt:
         output.say("interrupted")
         return INTERRUPTED
     except OSError as error:
-        _reraise_when_debugging()
+        if _debugging():
+            raise
         output.complain(f"{error.strerror or error}", code="IO", where=str(error.filename or ""))
         return FAILED
     return code
 
 
-def _reraise_when_debugging() -> None:
-    if os.environ.get("MODELCRATE_DEBUG") == "1":
-        raise
-
-
-__all__ = ["OK", "build_parser", "main"]
+def _debugging() -> bool:
+    return os.environ.get("MODELCRATE_DEBUG") == "1"

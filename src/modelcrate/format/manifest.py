@@ -206,9 +206,9 @@ class Manifest:
             fields, lambda it: _read(it, version, requires, seal.algorithm, limits), version > CURRENT
         )
 
-    def to_bytes(self, *, limits: Limits = DEFAULT) -> bytes:
-        """The one byte form of this manifest, sealed; it is read back, so what is written is what a reader accepts."""
-        document: dict[str, Json] = {
+    def to_json(self) -> dict[str, Json]:
+        """The manifest as plain JSON values, its seal blank: what :meth:`to_bytes` seals."""
+        return {
             "format": FORMAT_NAME,
             "format_version": str(self.format_version),
             "requires": list(self.requires),
@@ -220,6 +220,10 @@ class Manifest:
             "provenance": self.provenance.to_json(),
             "seal": f"{self.algorithm}:{'0' * HEX_DIGITS}",
         }
+
+    def to_bytes(self, *, limits: Limits = DEFAULT) -> bytes:
+        """The one byte form of this manifest, sealed; it is read back, so what is written is what a reader accepts."""
+        document = self.to_json()
         jsontext.check_plain(document, where="manifest", limits=limits)
         unsealed = jsontext.dump(document)
         start = _seal_position(unsealed, self.algorithm)

@@ -150,8 +150,8 @@ class Oracle:
 
         ``action`` is a verb of the library (``scan``, ``inspect``, ``verify``, ``load``, ``convert``; the first
         argument a :class:`~pathlib.Path` or bytes), ``cli`` (arguments are the command line) or ``module:function`` of
-        something importable from the tests or the library. ``allow`` adds paths that may be opened, ``spawning`` allows worker
-        processes, ``size`` is what the input itself weighs (measured where it is a path or bytes).
+        something importable from the tests or the library. ``allow`` adds paths that may be opened, ``spawning``
+        allows worker processes, ``size`` is what the input weighs by itself (measured where it is a path or bytes).
         """
         before = self._snapshot()
         if heavy is None:

@@ -76,6 +76,11 @@ class Limits:
     module_elements: int = 1 << 40
     """Elements that the layers of one tree ask for, counted in integers before any of them is built."""
 
+    scan_seconds: float = 60.0
+    """Seconds for one file of a batch; whatever its content, it can't keep the others waiting longer."""
+    scan_memory: int = 512 << 20
+    """Private memory of a worker that scans one file of a batch; a mapped file's own bytes do not count."""
+
 
 DEFAULT = Limits()
 """The limits used where a caller gives none."""

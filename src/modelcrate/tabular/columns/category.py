@@ -1,0 +1,177 @@
+"""Categories as numbers: by frequency, by label, by position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from modelcrate.errors import FormatError, UsageError
+from modelcrate.format.document import Fields
+from modelcrate.tabular.cells import Categories, read_dtype
+from modelcrate.tabular.columns.base import SOFTMAX, MatrixEncoding, TableEncoding
+from modelcrate.tabular.draws import Draws, Reversal
+
+END_MARGIN = 1e-9
+"""A noised value stays this far below the end of its interval, so that it does not become the next category."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frequency(TableEncoding):
+    """Each category owns an interval of [0, 1] as long as its share; ``edges`` are the k+1 ends of the k intervals."""
+
+    tag: ClassVar[str] = "frequency"
+    dtype: np.dtype[np.generic]
+    categories: Categories
+    starts: np.ndarray
+    ends: np.ndarray
+    means: np.ndarray
+    deviations: np.ndarray
+    noise: bool
+
+    @classmethod
+    def from_document(cls, fields: Fields) -> Frequency:
+        found = cls(
+            dtype=read_dtype(fields),
+            categories=Categories.from_document(fields),
+            starts=fields.array("starts", dtype="float64"),
+            ends=fields.array("ends", dtype="float64"),
+            means=fields.array("means", dtype="float64"),
+            deviations=fields.array("deviations", dtype="float64"),
+            noise=fields.boolean("noise"),
+        )
+        fields.finish()
+        arrays = (found.starts, found.ends, found.means, found.deviations)
+        if any(len(array) != len(found.categories) for array in arrays):
+            raise FormatError("needs one interval per category", where=fields.where)
+        inside = all(bool(((array >= 0.0) & (array <= 1.0 + 1e-9)).all()) for array in arrays)
+        if not inside or found.starts[0] != 0.0 or bool((np.diff(found.starts) < 0.0).any()):
+            raise FormatError("the intervals do not divide [0, 1] in rising order", where=fields.path("starts"))
+        if bool((found.means < found.starts).any()) or bool((found.ends < found.means).any()):
+            raise FormatError("a mean lies outside of its interval", where=fields.path("means"))
+        return found
+
+    def to_document(self) -> dict[str, Any]:
+        return {
+            "type": self.tag,
+            "dtype": self.dtype.name,
+            "categories": self.categories.to_document(),
+            "starts": self.starts,
+            "ends": self.ends,
+            "means": self.means,
+            "deviations": self.deviations,
+            "noise": self.noise,
+        }
+
+    def derived(self) -> list[tuple[str, int]]:
+        return [("category", len(self.categories)), ("frequency", len(self.categories))]
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def reverse(self, columns: Sequence[np.ndarray], how: Reversal) -> np.ndarray:
+        values = np.clip(columns[0].astype(np.float64), 0.0, 1.0)
+        codes = np.searchsorted(self.starts, values, side="right") - 1  # NaN sorts last, as it does upstream
+        return self.categories.take(codes).astype(self.dtype)
+
+    def forward(self, value: object, draws: Draws) -> list[object]:
+        code = self.categories.find(value)
+        other = int(draws.integers(len(self.categories), 1)[0])  # upstream draws this for known values too
+        if code is None:
+            code = other
+        if not self.noise:
+            return [float(self.means[code])]
+        noised = draws.normal(1)[0] * self.deviations[code] + self.means[code]
+        return [float(np.clip(noised, self.starts[code], self.ends[code] - END_MARGIN))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Label(TableEncoding):
+    """Each category is its position in the list, with ``noise`` anywhere between that and the next."""
+
+    tag: ClassVar[str] = "label"
+    categories: Categories
+    noise: bool
+
+    @classmethod
+    def from_document(cls, fields: Fields) -> Label:
+        found = cls(categories=Categories.from_document(fields), noise=fields.boolean("noise"))
+        fields.finish()
+        return found
+
+    def to_document(self) -> dict[str, Any]:
+        return {"type": self.tag, "categories": self.categories.to_document(), "noise": self.noise}
+
+    def derived(self) -> list[tuple[str, int]]:
+        return [("category", len(self.categories))]
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def reverse(self, columns: Sequence[np.ndarray], how: Reversal) -> np.ndarray:
+        values = columns[0].astype(np.float64)
+        if self.noise:
+            values = np.floor(values)
+        values = np.round(np.clip(values, 0, len(self.categories) - 1))
+        known = ~np.isnan(values)
+        found = self.categories.take(np.where(known, values, 0).astype(np.int64), infer_from_all=True)
+        if not known.all():
+            found = found.astype(np.result_type(found.dtype, np.float16) if found.dtype.kind in "iuf" else object)
+            found[~known] = np.nan
+        return found
+
+    def forward(self, value: object, draws: Draws) -> list[object]:
+        code = self.categories.find(value)
+        if code is None:
+            code = int(draws.integers(len(self.categories), 1)[0])
+        return [code + float(draws.uniform(1)[0])] if self.noise else [code]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OneHot(TableEncoding, MatrixEncoding):
+    """One column per category; the greatest wins, the first of equals. Missing is a category like any other."""
+
+    tag: ClassVar[str] = "one_hot"
+    categories: Categories
+
+    @classmethod
+    def from_document(cls, fields: Fields) -> OneHot:
+        found = cls(categories=Categories.from_document(fields))
+        fields.finish()
+        return found
+
+    def to_document(self) -> dict[str, Any]:
+        return {"type": self.tag, "categories": self.categories.to_document()}
+
+    def derived(self) -> list[tuple[str, int]]:
+        return [("category", len(self.categories))]
+
+    @property
+    def outputs(self) -> int:
+        return len(self.categories)
+
+    @property
+    def activations(self) -> tuple[tuple[int, str], ...]:
+        return ((len(self.categories), SOFTMAX),)
+
+    def reverse(self, columns: Sequence[np.ndarray], how: Reversal) -> np.ndarray:
+        return self.decode(np.stack([column.astype(np.float64) for column in columns], axis=1), how)
+
+    def decode(self, matrix: np.ndarray, how: Reversal) -> np.ndarray:
+        return self.categories.take(np.argmax(matrix, axis=1))
+
+    def forward(self, value: object, draws: Draws) -> list[object]:
+        code = self.categories.find(value)
+        return [int(position == code) for position in range(len(self.categories))]
+
+    def encode(self, value: object, draws: Draws) -> np.ndarray:
+        code = self.categories.find(value)
+        if code is None:
+            raise UsageError(f"{value!r} does not occur in the training data")
+        encoded = np.zeros(len(self.categories), dtype=np.float32)
+        encoded[code] = 1.0
+        return encoded

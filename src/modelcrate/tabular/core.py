@@ -1,0 +1,201 @@
+"""The generator with its noise, its conditions and its activations: from draws to an encoded matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from modelcrate.errors import FormatError
+from modelcrate.format.document import Fields
+from modelcrate.tabular.columns.base import SIGMOID, SOFTMAX, TANH
+from modelcrate.tabular.draws import CounterDraws
+from modelcrate.tabular.sampler import ConditionalSampler
+from modelcrate.tabular.transformer import Transformer
+
+TEMPERATURE = 0.2
+"""Of the Gumbel softmax (CTGAN paper, section 4.4)."""
+BLOCK_ROWS = 2048
+"""Rows that the network sees at once when nothing is replayed; part of what a seed means."""
+BATCH_LIMIT = 1 << 20
+"""Rows of a training batch."""
+CONDITIONING = ("single_discrete", "anyway")
+STATISTICS = ("running", "batch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRules:
+    """In what the release that trained the model differs from others while it samples.
+
+    ``spare_batch``: one more batch is made whenever the rows fill the last one. ``repairs``: the calls in which rdt's
+    rounding of unlearned decimals is repaired: ``sample``, ``conditions``, ``known``.
+    """
+
+    spare_batch: bool
+    repairs: tuple[str, ...]
+
+    @classmethod
+    def from_document(cls, fields: Fields) -> ReplayRules:
+        """Read them. Raises :class:`FormatError`."""
+        repairs = fields.texts("repairs", max_items=3)
+        if len(set(repairs)) != len(repairs) or not set(repairs) <= {"sample", "conditions", "known"}:
+            raise FormatError("unknown or repeated calls", where=fields.path("repairs"))
+        found = cls(spare_batch=fields.boolean("spare_batch"), repairs=repairs)
+        fields.finish()
+        return found
+
+    def to_document(self) -> dict[str, Any]:
+        """The rules as plain JSON."""
+        return {"spare_batch": self.spare_batch, "repairs": list(self.repairs)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The config of a model of type ``tabular.synthesizer/1``.
+
+    ``noise_dim``: width of the noise. ``batch_size``: rows of a training batch, which a replay repeats. ``conditioning``:
+    what stands beside the noise, one category (``single_discrete``) or a whole encoded row (``anyway``).
+    ``statistics``: whether batch norm uses running or batch statistics while sampling. ``replay`` None: the draws of
+    the original depend on training data, which a crate does not hold.
+    """
+
+    noise_dim: int
+    batch_size: int
+    conditioning: str
+    force_conditioning: bool
+    statistics: str
+    replay: ReplayRules | None
+
+    @classmethod
+    def from_document(cls, document: object, where: str) -> Config:
+        """Read the config. Raises :class:`FormatError`."""
+        fields = Fields(document, where)
+        found = cls(
+            noise_dim=fields.integer("noise_dim", minimum=1, maximum=1 << 20),
+            batch_size=fields.integer("batch_size", minimum=1, maximum=BATCH_LIMIT),
+            conditioning=fields.text("conditioning", choices=CONDITIONING),
+            force_conditioning=fields.boolean("force_conditioning"),
+            statistics=fields.text("statistics", choices=STATISTICS),
+            replay=fields.nullable("replay", lambda name: ReplayRules.from_document(fields.fields(name))),
+        )
+        fields.finish()
+        return found
+
+    def to_document(self) -> dict[str, Any]:
+        """The config as plain JSON."""
+        return {
+            "noise_dim": self.noise_dim,
+            "batch_size": self.batch_size,
+            "conditioning": self.conditioning,
+            "force_conditioning": self.force_conditioning,
+            "statistics": self.statistics,
+            "replay": None if self.replay is None else self.replay.to_document(),
+        }
+
+
+class Core:
+    """A generator beside its transformer and sampler; makes encoded matrices, float32 of shape (n, width)."""
+
+    def __init__(
+        self, generator: nn.Module, transformer: Transformer, sampler: ConditionalSampler, config: Config
+    ) -> None:
+        self.generator = generator.eval()
+        self.transformer = transformer
+        self.sampler = sampler
+        self.config = config
+        parts = list(transformer.activations())
+        self.parts = parts
+        self._columns = {
+            kind: torch.tensor([i for start, stop, name in parts if name == kind for i in range(start, stop)])
+            for kind in (TANH, SIGMOID, SOFTMAX)
+        }
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator's parameters are."""
+        return next(self.generator.parameters()).device
+
+    @property
+    def condition_width(self) -> int:
+        """Columns of the generator's input beside the noise."""
+        return self.transformer.width if self.config.conditioning == "anyway" else self.sampler.width
+
+    def raw(self, noise: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
+        """Raw outputs on the CPU for noise (n, noise_dim) and condition (n, condition_width), both float32.
+
+        Raises :class:`FormatError` where the weights give something that is not finite.
+        """
+        rows = noise if condition is None or not condition.shape[1] else torch.cat([noise, condition], dim=1)
+        with torch.inference_mode(), _statistics(self.generator, self.config.statistics):
+            found: torch.Tensor = self.generator(rows.to(self.device)).cpu()
+        if not bool(torch.isfinite(found).all()):
+            raise FormatError("the generator's output is not finite", where="generator")
+        return found
+
+    def activate(self, raw: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Activations part by part, the draws of the Gumbel softmax taken from ``generator`` in the parts' order."""
+        found: list[torch.Tensor] = []
+        with torch.inference_mode():
+            for start, stop, kind in self.parts:
+                part = raw[:, start:stop]
+                if kind == TANH:
+                    found.append(torch.tanh(part))
+                elif kind == SIGMOID:
+                    found.append(torch.sigmoid(part))
+                else:
+                    draws = torch.empty_like(part, memory_format=torch.legacy_contiguous_format)
+                    gumbel = -draws.exponential_(generator=generator).log()
+                    found.append(((part + gumbel) / TEMPERATURE).softmax(-1))
+        return torch.cat(found, dim=1)
+
+    def block(self, draws: CounterDraws, condition: np.ndarray | None) -> np.ndarray:
+        """One block of activated outputs: ``BLOCK_ROWS`` rows whose bits depend on ``draws`` and ``condition`` alone.
+
+        Parts that are read by their greatest value are given as that order's logits.
+        """
+        random = draws.generator
+        size = self.config.batch_size if self.config.statistics == "batch" else BLOCK_ROWS
+        rows = -(-BLOCK_ROWS // size) * size
+        vectors: np.ndarray | None = None
+        if condition is not None:
+            vectors = np.broadcast_to(condition, (rows, len(condition))).astype(np.float32)
+        elif self.config.conditioning == "anyway":
+            vectors = np.zeros((rows, self.transformer.width), dtype=np.float32)
+        elif self.sampler.width:
+            vectors = self.sampler.vectors(random.random(rows))
+        noise = torch.from_numpy(random.standard_normal((rows, self.config.noise_dim), dtype=np.float32))
+        beside = None if vectors is None else torch.from_numpy(vectors)
+        made = [
+            self.raw(noise[at : at + size], None if beside is None else beside[at : at + size])
+            for at in range(0, rows, size)
+        ]
+        matrix = torch.cat(made).numpy() if len(made) > 1 else made[0].numpy()
+        matrix = matrix.copy()
+        tanh, sigmoid, softmax = (self._columns[kind].numpy() for kind in (TANH, SIGMOID, SOFTMAX))
+        matrix[:, tanh] = np.tanh(matrix[:, tanh])
+        matrix[:, sigmoid] = matrix[:, sigmoid] > 0.0
+        matrix[:, softmax] -= np.log(random.standard_exponential((rows, len(softmax)), dtype=np.float32))
+        return matrix
+
+
+@contextmanager
+def _statistics(module: nn.Module, kind: str) -> Iterator[None]:
+    """Batch norm by the batch's own statistics where asked, with no trace of it left in the module."""
+    if kind == "running":
+        yield
+        return
+    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm1d)]
+    try:
+        for norm in norms:
+            norm.train()
+            norm.track_running_stats = False
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+            norm.eval()

@@ -1,0 +1,79 @@
+"""Where random numbers come from while rows are made: the process that a replay repeats, or a counter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+SEED_LIMIT = 2**64
+"""Seeds are one word of a Philox key."""
+
+
+class Draws(Protocol):
+    """A stream of random numbers. Every call takes the next ones; float64 and int64."""
+
+    def uniform(self, size: int) -> np.ndarray:
+        """Uniform in [0, 1), shape (size,)."""
+        ...
+
+    def integers(self, bound: int, size: int) -> np.ndarray:
+        """Uniform in [0, bound), shape (size,)."""
+        ...
+
+    def normal(self, size: int) -> np.ndarray:
+        """Standard normal, shape (size,)."""
+        ...
+
+
+class CounterDraws:
+    """Draws from Philox 4x64 keyed by (seed, block): any block can be made without those before it."""
+
+    __slots__ = ("generator",)
+
+    def __init__(self, seed: int, block: int, *, stream: int = 0) -> None:
+        bits = np.random.Philox(
+            key=np.array([seed, block], dtype=np.uint64), counter=np.array([0, 0, 0, stream], dtype=np.uint64)
+        )
+        self.generator = np.random.Generator(bits)
+
+    def uniform(self, size: int) -> np.ndarray:
+        return self.generator.random(size)
+
+    def integers(self, bound: int, size: int) -> np.ndarray:
+        return self.generator.integers(bound, size=size)
+
+    def normal(self, size: int) -> np.ndarray:
+        return self.generator.standard_normal(size)
+
+
+class LegacyDraws:
+    """Draws from NumPy's legacy Mersenne Twister, in the order of the calls that upstream makes on ``numpy.random``."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, state: np.random.RandomState) -> None:
+        self.state = state
+
+    def uniform(self, size: int) -> np.ndarray:
+        return self.state.random_sample(size)
+
+    def integers(self, bound: int, size: int) -> np.ndarray:
+        found: np.ndarray[Any, Any] = self.state.randint(0, bound, size=size)
+        return found
+
+    def normal(self, size: int) -> np.ndarray:
+        return self.state.standard_normal(size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reversal:
+    """How encoded columns are turned back: the draws they take, and which of upstream's releases is followed.
+
+    ``rounds_unlearned``: rdt 1.2 rounds a float column whose decimals it could not learn to whole numbers; releases of
+    gretel-synthetics from 0.21 repair that in some calls only, and a replay has to know in which.
+    """
+
+    draws: Draws
+    rounds_unlearned: bool = False

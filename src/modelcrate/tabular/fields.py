@@ -1,0 +1,105 @@
+"""The fields of the original table: name, kind, dtype, and what fills those that no model learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from modelcrate.errors import FormatError
+from modelcrate.format.document import Fields
+from modelcrate.tabular.anonymisation import Anonymiser
+from modelcrate.tabular.cells import column_of, read_dtype, read_name
+from modelcrate.tabular.identifiers import Identifiers
+
+KINDS = ("number", "category", "boolean", "date", "key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One column of the original table. ``whole``: a number without decimals.
+
+    ``identifiers`` count a key up; ``anonymiser`` makes up cells, whatever the model generated for them.
+    """
+
+    name: str
+    kind: str
+    whole: bool
+    dtype: np.dtype[np.generic]
+    identifiers: Identifiers | None
+    anonymiser: Anonymiser | None
+
+    @classmethod
+    def from_document(cls, fields: Fields) -> Field:
+        """Read one field. Raises :class:`FormatError`, and as identifiers and anonymisers do."""
+        found = cls(
+            name=read_name(fields, "name"),
+            kind=fields.text("kind", choices=KINDS),
+            whole=fields.boolean("whole"),
+            dtype=read_dtype(fields),
+            identifiers=_nested(fields, "identifiers", Identifiers.from_document),
+            anonymiser=_nested(fields, "anonymiser", Anonymiser.from_document),
+        )
+        fields.finish()
+        if (found.kind == "key") != (found.identifiers is not None):
+            raise FormatError("keys have identifiers, and nothing else has", where=fields.path("identifiers"))
+        if found.whole and found.kind != "number":
+            raise FormatError("only numbers are whole", where=fields.path("whole"))
+        return found
+
+    def to_document(self) -> dict[str, Any]:
+        """The field in format values."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "whole": self.whole,
+            "dtype": self.dtype.name,
+            "identifiers": None if self.identifiers is None else self.identifiers.to_document(),
+            "anonymiser": None if self.anonymiser is None else self.anonymiser.to_document(),
+        }
+
+    def finish(self, values: pd.Series | None, rows: int, random: Random) -> pd.Series:
+        """The field's cells in its own dtype; missing cells widen it as they do in pandas.
+
+        ``values`` are what the model and the constraints gave, or None. Raises :class:`FormatError` where a field that is
+        no key got none, or cells that do not fit the dtype.
+        """
+        if self.identifiers is not None and values is None:
+            values = self.identifiers.make(rows)
+        elif self.anonymiser is not None:
+            made = column_of(self.anonymiser.values(rows, random=random))
+            values = pd.Series(made, index=None if values is None else values.index, dtype=object)
+        if values is None:
+            raise FormatError("nothing gives the values of this field", where=f"field {self.name!r}")
+        cells = values.to_numpy()
+        if self.whole and cells.dtype.kind == "f":
+            cells = np.round(cells)
+        try:
+            with np.errstate(invalid="ignore"):
+                cells = self._cast(cells)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise FormatError(f"values that are no {self.dtype}: {error}", where=f"field {self.name!r}") from error
+        return pd.Series(cells, index=values.index, dtype=cells.dtype)
+
+    def _cast(self, cells: np.ndarray) -> np.ndarray:
+        lost = pd.isna(cells)
+        if not lost.any():
+            return cells.astype(self.dtype)
+        wide = _widened(self.dtype)
+        found = np.full(len(cells), np.datetime64("NaT", "ns") if wide.kind == "M" else np.nan, dtype=wide)
+        found[~lost] = cells[~lost].astype(self.dtype)
+        return found
+
+
+def _widened(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    if dtype.kind in "fMO":
+        return dtype
+    return np.dtype(np.float64 if dtype.kind in "iu" else object)
+
+
+def _nested(fields: Fields, name: str, read: Callable[[Fields], Any]) -> Any:
+    return fields.nullable(name, lambda name: read(fields.fields(name)))

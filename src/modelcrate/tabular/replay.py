@@ -1,0 +1,151 @@
+"""The draws and the schedule of the original library, repeated.
+
+The original draws from the process's global generators: Python's ``random``, NumPy's legacy Mersenne Twister and PyTorch's
+CPU generator. A replay draws from generators of its own that stand where the global ones stand after seeding with S, so
+the caller's process is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from modelcrate.errors import UnsupportedError, UsageError
+from modelcrate.tabular.conditions import Group, groups, matching
+from modelcrate.tabular.draws import LegacyDraws, Reversal
+from modelcrate.tabular.randomstate import RandomState
+
+if TYPE_CHECKING:
+    from modelcrate.tabular.core import Core, ReplayRules
+    from modelcrate.tabular.table import Table
+
+FIXED_SEED = 73251
+"""What sdv 0.17 seeds the model's own generators with for ``randomize_samples=False``."""
+TRIES = 100
+"""Rounds of rejection after which the original gives up."""
+GROWTH = 10
+"""A round samples at most so many times the rows that were asked for."""
+SEED_BOUND = 2**32
+"""NumPy's legacy seeds are below this."""
+
+Call = Literal["sample", "conditions", "known"]
+
+
+class Replay:
+    """One call of the original in a fresh process: generators that go on from draw to draw.
+
+    ``model_seed`` gives the model generators of its own, as ``randomize_samples=False`` does; ``stored`` starts them
+    from a stored state. Raises :class:`UsageError` for a seed out of range, :class:`UnsupportedError` for a model
+    whose draws can't be repeated.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        table: Table,
+        *,
+        seed: int,
+        model_seed: int | None = None,
+        stored: RandomState | None = None,
+    ) -> None:
+        if core.config.replay is None:
+            raise UnsupportedError(
+                "this model can't be replayed: its release draws conditions from the training rows, which a crate does "
+                "not hold",
+                hint="sample with seed= instead; it follows the frequencies",
+            )
+        if not 0 <= seed < SEED_BOUND:
+            raise UsageError(f"a replayed seed is between 0 and {SEED_BOUND - 1}", where="replay")
+        self.core = core
+        self.table = table
+        self.rules: ReplayRules = core.config.replay
+        self.random = Random(seed)
+        self.outer = LegacyDraws(np.random.RandomState(seed))
+        if stored is not None:
+            self.inner, self.torch = LegacyDraws(stored.twister()), stored.generator()
+        elif model_seed is not None:
+            self.inner = LegacyDraws(np.random.RandomState(model_seed))
+            self.torch = torch.Generator().manual_seed(model_seed)
+        else:
+            self.inner, self.torch = self.outer, torch.Generator().manual_seed(seed)
+
+    def sample(self, rows: int) -> pd.DataFrame:
+        """``rows`` rows, fewer where constraints refuse too many."""
+        return self._batch(rows, "sample", None, None)
+
+    def known(self, frame: pd.DataFrame, call: Call) -> pd.DataFrame:
+        """The rows of known cells completed, labelled and ordered as ``frame`` is; fewer where too few match."""
+        parts: list[pd.DataFrame] = []
+        for group in groups(frame):
+            modelled = self.table.forward(group.known, self.outer)
+            sampled = self._batch(len(group.places), call, group, modelled or None)
+            parts.append(sampled.set_axis(group.places[: len(sampled)]))
+        parts = [part for part in parts if len(part)]
+        if not parts:
+            return pd.DataFrame()
+        whole = self.table.make_keys_distinct(pd.concat(parts).sort_index())
+        return whole.set_axis(frame.index[whole.index])
+
+    def modelled(
+        self, rows: int, known: Mapping[str, object] | None = None, call: Call | None = None
+    ) -> dict[str, np.ndarray]:
+        """What the inner synthesizer gives: modelled columns of shape (rows,)."""
+        core = self.core
+        batch = core.config.batch_size
+        fixed: torch.Tensor | None = None
+        if core.config.conditioning == "anyway":
+            vector = np.zeros(core.transformer.width, dtype=np.float32)
+            if known is not None:
+                vector = core.transformer.condition(known, self.inner)
+            fixed = torch.from_numpy(np.repeat(vector[None], batch, axis=0))
+        steps = rows // batch + 1 if self.rules.spare_batch else (rows - 1) // batch + 1
+        parts: list[torch.Tensor] = []
+        for _ in range(steps):
+            condition = fixed
+            if condition is None and core.sampler.width:
+                condition = torch.from_numpy(core.sampler.vectors(self.inner.uniform(batch)))
+            mean = torch.zeros((batch, core.config.noise_dim), dtype=torch.float32)
+            noise = torch.normal(mean, mean + 1.0, generator=self.torch)
+            parts.append(core.activate(core.raw(noise, condition), self.torch))
+        matrix = torch.cat(parts).numpy()[:rows]
+        found = core.transformer.inverse(matrix, self._how(self.inner, call))
+        if core.config.force_conditioning and known is not None:
+            for name, value in known.items():
+                found[name] = np.full(rows, value, dtype=object if isinstance(value, str) else None)
+        return found
+
+    def _how(self, draws: LegacyDraws, call: Call | None) -> Reversal:
+        return Reversal(draws=draws, rounds_unlearned=call not in self.rules.repairs)
+
+    def _rows(
+        self, rows: int, call: Call, group: Group | None, known: Mapping[str, object] | None, before: pd.DataFrame | None
+    ) -> pd.DataFrame:
+        modelled = self.modelled(rows, known, call)
+        frame = self.table.reverse(modelled, rows, self._how(self.outer, call), self.random)
+        if before is not None and len(before.columns):
+            frame = pd.concat([before, frame], ignore_index=True)
+        frame = self.table.constraints.filter_valid(frame)
+        return frame if group is None else matching(frame, group.known, signed=True)
+
+    def _batch(
+        self, wanted: int, call: Call, group: Group | None, known: Mapping[str, object] | None
+    ) -> pd.DataFrame:
+        """Rejection as the original schedules it; how many rows a round asks for decides all draws after it."""
+        found: pd.DataFrame | None = None
+        valid, asked = 0, wanted
+        for _ in range(TRIES):
+            if valid >= wanted:
+                break
+            before = valid
+            found = self._rows(asked, call, group, known, found)
+            valid = len(found)
+            rate = max(valid - before, 1) / max(asked, 1)
+            asked = min(GROWTH * wanted, int((wanted - valid) / rate))
+        if found is None:
+            return pd.DataFrame()
+        return found.head(wanted).reset_index(drop=True)

@@ -1,0 +1,296 @@
+"""The synthesizer that users hold: a trained tabular generator that makes rows."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import secrets
+import warnings
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Literal, SupportsIndex
+
+import pandas as pd
+import torch
+from torch import nn
+
+from modelcrate.errors import MismatchError, UsageError
+from modelcrate.tabular.conditions import Conditions, groups, matching, read_conditions
+from modelcrate.tabular.core import BLOCK_ROWS, Config, Core
+from modelcrate.tabular.draws import SEED_LIMIT, CounterDraws, Reversal
+from modelcrate.tabular.randomstate import RandomState
+from modelcrate.tabular.replay import FIXED_SEED, Replay
+from modelcrate.tabular.sampler import ConditionalSampler
+from modelcrate.tabular.table import Table
+from modelcrate.tabular.transformer import Transformer
+
+BARREN_BLOCKS = 200
+"""Blocks in a row without one acceptable row after which sampling gives up; conditions that never occur would not end."""
+ROWS_LIMIT = 10**9
+"""Rows of one call; more is an accident, and would fill any disk."""
+CHUNK_ROWS = 1 << 18
+"""Rows of one frame of :meth:`Synthesizer.sample_batches`, about."""
+
+
+class Synthesizer:
+    """A trained tabular generator. Made by :func:`modelcrate.load`; safe to use from several threads.
+
+    Raises :class:`MismatchError` where the parts do not fit together.
+    """
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        transformer: Transformer,
+        sampler: ConditionalSampler,
+        table: Table,
+        config: Config,
+        random_state: RandomState | None = None,
+    ) -> None:
+        check_parts(transformer=transformer, sampler=sampler, table=table, config=config)
+        self.core = Core(generator, transformer, sampler, config)
+        self.table = table
+        self.config = config
+        self.random_state = random_state
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns of sampled rows, in order."""
+        return tuple(field.name for field in self.table.fields)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator's parameters are."""
+        return self.core.device
+
+    def __repr__(self) -> str:
+        return f"<Synthesizer of {len(self.columns)} columns on {self.device}>"
+
+    def sample(
+        self,
+        n: SupportsIndex | None = None,
+        *,
+        seed: int | None = None,
+        conditions: Conditions | None = None,
+        replay: int | Literal["fixed"] | None = None,
+    ) -> pd.DataFrame:
+        """``n`` rows as a frame.
+
+        The same ``seed`` (0 to 2**64 - 1) gives the same rows, and the first rows of a larger sample are those of a smaller
+        one; without it every call differs. ``conditions`` is a dict of known cells for all rows, a frame of known cells
+        with one row each, or a list of (dict, rows). ``replay=S`` gives the rows of the original library in a fresh
+        process after ``random.seed(S); numpy.random.seed(S); torch.manual_seed(S)``, ``replay="fixed"`` those of sdv
+        0.17's ``randomize_samples=False``. Too few rows that satisfy conditions or constraints are a warning, none at
+        all are an error. Raises :class:`UsageError` for wrong arguments, :class:`UnsupportedError` for a replay that is
+        not possible.
+        """
+        frames = list(self.sample_batches(n, seed=seed, conditions=conditions, replay=replay))
+        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+    def sample_batches(
+        self,
+        n: SupportsIndex | None = None,
+        *,
+        seed: int | None = None,
+        conditions: Conditions | None = None,
+        replay: int | Literal["fixed"] | None = None,
+    ) -> Iterator[pd.DataFrame]:
+        """The rows of :meth:`sample`, same arguments, in frames one after another, so that any number fits in memory."""
+        rows = _row_count(n)
+        if replay is not None and seed is not None:
+            raise UsageError("a replay has its own seed; give seed or replay, not both", where="seed")
+        if rows is None and conditions is None:
+            raise UsageError("say how many rows to sample", where="n")
+        if replay is not None:
+            return iter([self._replayed(rows, conditions, replay)])
+        key = secrets.randbits(64) if seed is None else _seed(seed)
+        if conditions is not None:
+            return iter([self._conditioned(rows, conditions, key)])
+        assert rows is not None
+        return self._chunks(rows, key)
+
+    def derived(self) -> list[tuple[str, str, int]]:
+        """Every kind of value that was taken from the training data: (column, kind, how many)."""
+        return [*self.table.derived(), *self.core.transformer.derived(), *self.core.sampler.derived()]
+
+    # -- without replay
+
+    def _blocks(self, key: int, stream: int, known: Mapping[str, object] | None) -> Iterator[pd.DataFrame]:
+        """Endless candidate rows; block k depends on (key, stream, k) alone. Keys are not counted yet."""
+        for number in itertools.count():
+            draws = CounterDraws(key, number, stream=stream)
+            vector = None
+            if known and self.config.conditioning == "anyway":
+                vector = self.core.transformer.condition(known, draws)
+            matrix = self.core.block(draws, vector)
+            how = Reversal(draws=draws)
+            modelled = self.core.transformer.inverse(matrix, how)
+            if known and self.config.force_conditioning:
+                import numpy as np
+
+                for name, value in known.items():
+                    modelled[name] = np.full(len(matrix), value, dtype=object if isinstance(value, str) else None)
+            random = Random(f"{key} {stream} {number}")
+            yield self.table.reverse(modelled, len(matrix), how, random)
+
+    def _accepted(
+        self, key: int, stream: int, cells: Mapping[str, object] | None, known: Mapping[str, object] | None
+    ) -> Iterator[pd.DataFrame]:
+        """Rows of the blocks that constraints and conditions let pass; ends where nothing passes any more."""
+        across = any(constraint.tag == "unique" for constraint in self.table.constraints.constraints)
+        before: pd.DataFrame | None = None
+        barren = 0
+        for block in self._blocks(key, stream, known):
+            frame = block if cells is None else matching(block, cells)
+            if self.table.has_constraints:
+                if across and before is not None:
+                    frame = pd.concat([before, frame], ignore_index=True)
+                frame = self.table.constraints.filter_valid(frame)
+                if across:
+                    frame, before = frame.iloc[0 if before is None else len(before) :], frame
+            barren = 0 if len(frame) else barren + 1
+            if barren == BARREN_BLOCKS:
+                return
+            yield frame
+
+    def _chunks(self, rows: int, key: int) -> Iterator[pd.DataFrame]:
+        done = 0
+        waiting: list[pd.DataFrame] = []
+        count = 0
+        accepted = self._accepted(key, 0, None, None)
+        if rows == 0:
+            yield next(accepted).iloc[:0].reset_index(drop=True)
+            return
+        while done + count < rows:
+            frame = next(accepted, None)
+            if frame is not None:
+                frame = frame.iloc[: rows - done - count]
+                waiting.append(frame)
+                count += len(frame)
+            if frame is None or count >= CHUNK_ROWS or done + count == rows:
+                if count:
+                    yield self.table.renumber(_joined(waiting), start=done)
+                done, count, waiting = done + count, 0, []
+                if frame is None:
+                    _report_shortage(done, rows)
+                    return
+
+    def _conditioned(self, rows: int | None, conditions: Conditions, key: int) -> pd.DataFrame:
+        frames = read_conditions(conditions, rows, self.columns)
+        whole: list[pd.DataFrame] = []
+        wanted = sum(len(frame) for frame in frames)
+        stream = 0
+        for frame in frames:
+            parts: list[pd.DataFrame] = []
+            for group in groups(frame):
+                stream += 1
+                parts.append(self._group(key, stream, group.known, len(group.places)))
+                parts[-1].index = group.places[: len(parts[-1])]
+            if parts:
+                joined = pd.concat(parts).sort_index()
+                whole.append(joined.set_axis(frame.index[joined.index]))
+        found = pd.concat(whole, ignore_index=not isinstance(conditions, pd.DataFrame)) if whole else pd.DataFrame()
+        _report_shortage(len(found), wanted)
+        return self.table.renumber(found) if len(found) else found
+
+    def _group(self, key: int, stream: int, cells: Mapping[str, object], wanted: int) -> pd.DataFrame:
+        known = self.table.forward(cells, CounterDraws(key, 0, stream=SEED_LIMIT - stream))
+        parts: list[pd.DataFrame] = []
+        count = 0
+        for frame in self._accepted(key, stream, cells, known):
+            parts.append(frame.iloc[: wanted - count])
+            count += len(parts[-1])
+            if count == wanted:
+                break
+        return _joined(parts) if parts else pd.DataFrame()
+
+    # -- replayed
+
+    def _replayed(self, rows: int | None, conditions: Conditions | None, replay: int | str) -> pd.DataFrame:
+        fixed = replay == "fixed"
+        if not fixed and (type(replay) is not int):
+            raise UsageError("expected a seed or 'fixed'", where="replay")
+        seed = FIXED_SEED if fixed else int(replay)
+        again = Replay(self.core, self.table, seed=seed, model_seed=FIXED_SEED if fixed else None)
+        return self.replayed(again, rows, conditions)
+
+    def replayed(self, again: Replay, rows: int | None, conditions: Conditions | None = None) -> pd.DataFrame:
+        """The rows of one call of the original, from a replay that was prepared."""
+        if conditions is None:
+            assert rows is not None
+            if rows == 0:
+                return self.sample(0, seed=0)
+            found = again.sample(rows)
+            _report_shortage(len(found), rows)
+            return found
+        frames = read_conditions(conditions, rows, self.columns)
+        wanted = sum(len(frame) for frame in frames)
+        if isinstance(conditions, pd.DataFrame):
+            found = again.known(frames[0], "known")
+        else:
+            parts = [part for part in (again.known(frame, "conditions") for frame in frames) if len(part)]
+            found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        _report_shortage(len(found), wanted)
+        return found
+
+
+def check_parts(
+    *, transformer: Transformer, sampler: ConditionalSampler, table: Table, config: Config
+) -> None:
+    """Raise :class:`MismatchError` where the state of one part contradicts another's; before any weight is read."""
+    modelled = {column.name: column for column in transformer.columns}
+    unknown = [name for name in modelled if name not in table.outputs]
+    if unknown:
+        raise MismatchError(f"the transformer has a column {unknown[0]!r} that the table does not make")
+    for name, count in sampler.columns:
+        if name not in modelled or modelled[name].encoding.activations != ((count, "softmax"),):
+            raise MismatchError(f"the sampler's column {name!r} is no one-hot column of {count} categories")
+    if config.force_conditioning and config.conditioning != "anyway":
+        raise MismatchError("only a model that is conditioned on any column can be forced")
+
+
+def generator_shape(transformer: Transformer, sampler: ConditionalSampler, config: Config) -> tuple[int, int]:
+    """(inputs, outputs) that the generator must have."""
+    condition = transformer.width if config.conditioning == "anyway" else sampler.width
+    return config.noise_dim + condition, transformer.width
+
+
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    if len(frames) == 1:
+        return frames[0].reset_index(drop=True)
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    return pd.concat(filled, ignore_index=True)
+
+
+def _row_count(n: SupportsIndex | None) -> int | None:
+    if n is None:
+        return None
+    try:
+        rows = operator.index(n)
+    except TypeError:
+        raise UsageError(f"expected a number of rows, found a {type(n).__name__}", where="n") from None
+    if isinstance(n, bool) or not 0 <= rows <= ROWS_LIMIT:
+        raise UsageError(f"a number of rows is between 0 and {ROWS_LIMIT}", where="n")
+    return rows
+
+
+def _seed(seed: object) -> int:
+    try:
+        value = operator.index(seed)  # type: ignore[arg-type]
+    except TypeError:
+        raise UsageError(f"expected an integer, found a {type(seed).__name__}", where="seed") from None
+    if not 0 <= value < SEED_LIMIT:
+        raise UsageError("a seed is between 0 and 2**64 - 1", where="seed")
+    return value
+
+
+def _report_shortage(found: int, wanted: int) -> None:
+    if found == wanted:
+        return
+    if not found:
+        raise UsageError(
+            f"no row of {BARREN_BLOCKS * BLOCK_ROWS} candidates satisfies the conditions and constraints",
+            where="conditions",
+        )
+    warnings.warn(f"only {found} of {wanted} rows satisfy the conditions and constraints", stacklevel=4)

@@ -1,0 +1,177 @@
+"""The table: from modelled columns back to the rows of the original, and from known cells to modelled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from modelcrate.errors import FormatError, UsageError
+from modelcrate.format.document import Fields
+from modelcrate.tabular.cells import NAME_LIMIT, column_of, frame_of, inferred, is_missing, read_name
+from modelcrate.tabular.columns import TableEncoding, read_table_encoding
+from modelcrate.tabular.constraints import ConstraintSet
+from modelcrate.tabular.draws import Draws, Reversal
+from modelcrate.tabular.fields import Field
+from modelcrate.tabular.transformer import COLUMNS_LIMIT, WIDTH_LIMIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TableColumn:
+    """One column after the constraints, the modelled columns that stand for it, and how."""
+
+    name: str
+    outputs: tuple[str, ...]
+    encoding: TableEncoding
+
+    @classmethod
+    def from_document(cls, fields: Fields) -> TableColumn:
+        """Read one. Raises :class:`FormatError`."""
+        found = cls(
+            name=read_name(fields, "name"),
+            outputs=fields.texts("outputs", max_items=WIDTH_LIMIT),
+            encoding=read_table_encoding(fields.fields("encoding")),
+        )
+        fields.finish()
+        if any(len(name) > NAME_LIMIT for name in found.outputs):
+            raise FormatError("a column's name is too long", where=fields.path("outputs"))
+        if len(found.outputs) != found.encoding.outputs:
+            raise FormatError(
+                f"the encoding gives {found.encoding.outputs} columns, {len(found.outputs)} are named",
+                where=fields.path("outputs"),
+            )
+        return found
+
+    def to_document(self) -> dict[str, Any]:
+        """The column in format values."""
+        return {"name": self.name, "outputs": list(self.outputs), "encoding": self.encoding.to_document()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Table:
+    """The state of a component of type ``tabular.table/1``.
+
+    ``fields`` in the order of the original table; ``columns`` in the order in which they were encoded.
+    """
+
+    type_tag: ClassVar[str] = "tabular.table/1"
+    fields: tuple[Field, ...]
+    columns: tuple[TableColumn, ...]
+    constraints: ConstraintSet
+    primary_key: tuple[str, ...]
+
+    @classmethod
+    def from_document(cls, document: object, where: str) -> Table:
+        """Read the state. Raises :class:`FormatError`, and as constraints, identifiers and anonymisers do."""
+        top = Fields(document, where)
+        found = cls(
+            fields=tuple(Field.from_document(item) for item in top.each_fields("fields", max_items=COLUMNS_LIMIT)),
+            columns=tuple(
+                TableColumn.from_document(item) for item in top.each_fields("columns", max_items=COLUMNS_LIMIT)
+            ),
+            constraints=ConstraintSet.from_document(top.fields("constraints")),
+            primary_key=top.texts("primary_key", max_items=COLUMNS_LIMIT),
+        )
+        top.finish()
+        names = [field.name for field in found.fields]
+        _distinct(names, top.path("fields"))
+        _distinct([column.name for column in found.columns], top.path("columns"))
+        _distinct([name for column in found.columns for name in column.outputs], top.path("columns"))
+        if not names:
+            raise FormatError("a table without fields", where=top.path("fields"))
+        if not set(found.primary_key) <= set(names):
+            raise FormatError("the key is not one of the fields", where=top.path("primary_key"))
+        return found
+
+    def to_document(self) -> dict[str, Any]:
+        """The state in format values."""
+        return {
+            "fields": [field.to_document() for field in self.fields],
+            "columns": [column.to_document() for column in self.columns],
+            "constraints": self.constraints.to_document(),
+            "primary_key": list(self.primary_key),
+        }
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The modelled columns that the table's columns became."""
+        return tuple(name for column in self.columns for name in column.outputs)
+
+    def derived(self) -> list[tuple[str, str, int]]:
+        """What was taken from training data, constraints aside: (column, kind, how many values)."""
+        return [(column.name, kind, count) for column in self.columns for kind, count in column.encoding.derived()]
+
+    @property
+    def has_constraints(self) -> bool:
+        """Whether rows may be refused."""
+        return bool(self.constraints.constraints)
+
+    def reverse(self, modelled: Mapping[str, np.ndarray], rows: int, how: Reversal, random: Random) -> pd.DataFrame:
+        """Modelled columns of shape (rows,) as rows of the original table, keys counted from 0.
+
+        ``random`` decides made-up cells alone. Raises :class:`FormatError` where the parts do not give a field its values.
+        """
+        columns = dict(modelled)
+        for column in reversed(self.columns):
+            if all(name in columns for name in column.outputs):
+                columns[column.name] = column.encoding.reverse([columns[name] for name in column.outputs], how)
+        kept = {column.name: columns[column.name] for column in self.columns if column.name in columns}
+        frame = self.constraints.reverse_transform(frame_of(kept, rows))
+        cells = {
+            field.name: field.finish(frame[field.name] if field.name in frame else None, rows, random)
+            for field in self.fields
+        }
+        return pd.DataFrame(
+            {name: values.set_axis(frame.index) for name, values in cells.items()},
+            index=frame.index,
+            columns=pd.Index(list(cells), dtype=object),
+        )
+
+    def forward(self, known: Mapping[str, object], draws: Draws) -> dict[str, object]:
+        """Known cells of one row as modelled cells, as far as they tell any.
+
+        Raises :class:`UsageError` for a value that can't be in its column.
+        """
+        learned = {field.name for field in self.fields if field.kind != "key"}
+        cells = {name: value for name, value in known.items() if name in learned}
+        if self.has_constraints and cells:
+            typed = {name: column_of([value]).astype(inferred([value])) for name, value in cells.items()}
+            frame = self.constraints.transform_conditions(frame_of(typed, 1))
+            cells = {str(name): frame[name].iloc[0] for name in frame.columns}
+        found: dict[str, object] = {}
+        for column in self.columns:
+            if column.name in cells:
+                try:
+                    found.update(
+                        zip(column.outputs, column.encoding.forward(cells[column.name], draws), strict=True)
+                    )
+                except UsageError as error:
+                    raise UsageError(error.what, where=f"conditions[{column.name!r}]") from None
+        return {name: value for name, value in found.items() if not is_missing(value)}
+
+    def renumber(self, frame: pd.DataFrame, *, start: int = 0) -> pd.DataFrame:
+        """The frame with its keys counted up from ``start``, row by row."""
+        keys = {
+            field.name: field.identifiers.make(len(frame), start=start).set_axis(frame.index).astype(field.dtype)
+            for field in self.fields
+            if field.identifiers is not None
+        }
+        return frame.assign(**keys) if keys else frame
+
+    def make_keys_distinct(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The frame with those keys counted up anew that are not distinct, as the original does after conditions."""
+        keys = {
+            field.name: field.identifiers.make(len(frame)).set_axis(frame.index)
+            for field in self.fields
+            if field.identifiers is not None and not frame[field.name].is_unique
+        }
+        return frame.assign(**keys) if keys else frame
+
+
+def _distinct(names: list[str], where: str) -> None:
+    if len(set(names)) != len(names):
+        raise FormatError("the same name twice", where=where)

@@ -18,7 +18,7 @@ from modelcrate.format.packing import Encoder, Unencodable
 from modelcrate.format.unpacking import Decoder
 from modelcrate.limits import DEFAULT, Limits
 
-__all__ = ["Missing", "Value", "Zone", "decode", "encode"]
+__all__ = ["Missing", "Value", "Zone", "decode", "decode_state", "encode"]
 
 Value: TypeAlias = Any
 """One of the values above; numpy's types can't be named here without importing numpy."""
@@ -57,4 +57,12 @@ def decode(data: Buffer, *, where: str, limits: Limits = DEFAULT) -> Value:
         raise type(error)(error.what, where=f"{where} at byte {decoder.position}") from None
     if decoder.position != len(decoder.data):
         raise FormatError("bytes after the end of the document", where=f"{where} at byte {decoder.position}")
+    return value
+
+
+def decode_state(data: Buffer, *, where: str, limits: Limits = DEFAULT) -> dict[str, Value]:
+    """The state of a component: as :func:`decode`, and the document must be a map (FORMAT.md 7.1)."""
+    value = decode(data, where=where, limits=limits)
+    if type(value) is not dict:
+        raise FormatError("the state of a component is a map", where=where)
     return value

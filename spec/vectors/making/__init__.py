@@ -1,0 +1,1 @@
+"""What makes the vectors: bytes put together by hand, by nothing that the library itself uses."""

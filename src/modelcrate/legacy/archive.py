@@ -56,7 +56,7 @@ class Archive:
     complaints: list[str]
     where: str
     limits: Limits
-    _inflated: int = 0
+    inflated: int = 0
     _by_name: dict[str, Entry] = field(default_factory=dict)
 
     def names(self) -> list[str]:
@@ -94,7 +94,7 @@ class Archive:
     def _inflate(self, entry: Entry, packed: memoryview) -> bytes:
         if entry.method != DEFLATED:
             raise UnsupportedError(f"compression method {entry.method}", where=self._place(entry))
-        room = self.limits.inflated_bytes - self._inflated
+        room = self.limits.inflated_bytes - self.inflated
         if entry.size > room or entry.size > 1100 * max(1, entry.packed):
             raise LimitError(f"it would inflate to {entry.size} bytes", where=self._place(entry))
         engine = zlib.decompressobj(-15)
@@ -102,7 +102,7 @@ class Archive:
             data = engine.decompress(packed, entry.size + 1)
         except zlib.error:
             raise FormatError("a deflate stream that is none", where=self._place(entry)) from None
-        self._inflated += len(data)
+        self.inflated += len(data)
         if not engine.eof or engine.unused_data:
             raise IntegrityError("it does not inflate to the size it declares", where=self._place(entry))
         return data

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from modelcrate.legacy.machine import OPCODES, Data
+from modelcrate.legacy.opcodes import NAMES
+from modelcrate.legacy.stream import Data
 
 OLD_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """The magic number of ``torch.save`` before 1.6, as protocol 2 pickles it."""
@@ -37,7 +38,7 @@ _ZLIB_HEADS = frozenset({b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"})
 
 
 def detect(data: Data) -> str:
-    """The kind of the data: ``pickle``, ``torch-legacy``, ``zip``, ``npy``, a wrapper, another known kind, or ``unknown``.
+    """The kind: ``pickle``, ``torch-legacy``, ``zip``, ``npy``, ``gzip`` and the like, or ``unknown``.
 
     ``pickle`` is only a claim: its first opcodes look like one.
     """
@@ -76,7 +77,7 @@ def _starts_like_pickle(head: bytes) -> bool:
     if head[0] not in _FIRST:
         return False
     if head[0] in b"(]})N\x88\x89\x8f":
-        return len(head) > 1 and head[1] in OPCODES
+        return len(head) > 1 and head[1] in NAMES
     if head[0] in b"IFLVSPci":
         line = head.partition(b"\n")
         return bool(line[1]) and _plausible_line(head[:1], line[0][1:])

@@ -7,10 +7,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelcrate.errors import FormatError, StorageError
+from modelcrate.errors import FormatError, PolicyError, StorageError, UnsupportedError
 from modelcrate.legacy.context import Context
+from modelcrate.legacy.detect import COMPRESSED, detect
 from modelcrate.legacy.machine import Data, Reading, read_pickle
-from modelcrate.legacy.torchfile import is_old_torch, read_torch
+from modelcrate.legacy.torchfile import read_torch
+from modelcrate.legacy.unpack import unpack_strictly
 from modelcrate.legacy.view import View
 from modelcrate.limits import DEFAULT, Limits
 
@@ -42,18 +44,43 @@ def read_for_conversion(
     """
     where = name or ("bytes" if isinstance(source, bytes) else os.path.basename(os.fspath(source)) or "file")
     data = source if isinstance(source, bytes) else map_file(source)
-    if len(data) == 0:
+    kind = detect(data)
+    if kind == "empty":
         raise FormatError("an empty file", where=where)
-    if data[:4] == b"PK\x03\x04" or is_old_torch(data):
+    if kind in COMPRESSED:
+        data = unpack_strictly(data, kind, limits.inflated_bytes, where)
+        kind = detect(data)
+    refuse_dangerous(data, limits=limits, where=where)
+    if kind in ("zip", "torch-legacy"):
         file = read_torch(data, limits=limits, where=where)
         context, reading = file.context(limits), file.reading
-        container = "torch" if data[:2] == b"PK" else "torch-legacy"
+        container = "torch" if kind == "zip" else "torch-legacy"
+    elif kind not in ("pickle", "unknown"):
+        raise UnsupportedError(f"{kind} content, not a pickle", where=where)
     else:
-        reading = read_pickle(data, limits=limits, where=where)
+        joblib = b"numpy_pickle" in bytes(data[: 1 << 20])
+        reading = read_pickle(data, limits=limits, where=where, joblib=joblib)
         if reading.end != len(data):
             raise FormatError(f"{len(data) - reading.end} bytes behind the end of the pickle", where=where)
         context, container = Context(limits=limits, size=len(data)), "pickle"
     return LegacyFile(container=container, root=View(reading.root, where, context), reading=reading, size=len(data))
+
+
+def refuse_dangerous(data: Data, *, limits: Limits = DEFAULT, where: str = "file") -> None:
+    """Refuse a file that names a known way to do harm, whether it would be called or not.
+
+    :raises PolicyError: with the first such name.
+    """
+    from modelcrate.legacy.scan import scan_data
+
+    for finding in scan_data(data, where, limits=limits).findings:
+        if finding.verdict == "dangerous":
+            place = where if finding.offset is None else f"{where} at byte {finding.offset}"
+            raise PolicyError(
+                f"the file asks for {finding.name}, which {finding.reason}",
+                where=place,
+                hint="do not unpickle this file; `modelcrate scan` lists all that it asks for",
+            )
 
 
 def map_file(path: str | os.PathLike[str]) -> Data:

@@ -18,7 +18,6 @@ from modelcrate.legacy.storages import ITEM_SIZES, STORAGE_DTYPES, Storage, stor
 from modelcrate.limits import DEFAULT, Limits
 
 MAGIC = 0x1950A86A20F9469CFC6C
-MAGIC_PREFIXES = (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", b"\x80\x04\x95", b"\x80\x05\x95")
 LEGACY_PROTOCOL = 1001
 
 
@@ -60,11 +59,6 @@ class TorchFile:
     def context(self, limits: Limits = DEFAULT) -> Context:
         """A fresh conversion context that resolves this file's persistent ids."""
         return Context(limits=limits, size=self.size, resolve=self.storage)
-
-
-def is_old_torch(data: Data | memoryview) -> bool:
-    """Whether the data begins with the pickled magic number, in the spelling of protocol 2."""
-    return bytes(data[: len(MAGIC_PREFIXES[0])]) == MAGIC_PREFIXES[0]
 
 
 def read_torch(data: Data, *, limits: Limits = DEFAULT, where: str = "file") -> TorchFile:

@@ -70,7 +70,7 @@ class StoredComponent:
 
     @property
     def state(self) -> dict[str, Value]:
-        """The state document, a map (FORMAT.md 7.1), decoded once; raises as :func:`modelcrate.format.values.decode`."""
+        """The state document (FORMAT.md 7.1), decoded once; raises as :func:`modelcrate.format.values.decode`."""
         if self._component.state is None:
             raise UsageError("the component has no state", where=self.where)
         if self._state is None:

@@ -181,8 +181,12 @@ def _output(descriptor: int) -> Iterator[Output]:
 
 
 def _split(path: str) -> tuple[str, str]:
-    if not path or "\0" in path:
-        raise UsageError("an output path is text without NUL characters, and not empty")
+    try:
+        possible = bool(path) and b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise UsageError("no file can have such a path", where=path)
     trimmed = path.rstrip(os.sep) or path
     return os.path.dirname(trimmed) or os.curdir, os.path.basename(trimmed)
 

@@ -216,7 +216,7 @@ def _open_path(path: str, io: IO, limits: Limits) -> Source:
 
 def _cannot_open(error: OSError | ValueError, path: str) -> Exception:
     if isinstance(error, ValueError):
-        return UsageError("a path can't hold a NUL character")
+        return UsageError("no file can have such a path", where=path)
     remote = "://" in path and isinstance(error, FileNotFoundError)
     hint = "modelcrate opens local paths only; download the file first" if remote else None
     return storage_error(error, "can't be opened", where=path, hint=hint)

@@ -52,7 +52,8 @@ def _result(report: FileReport, finding: dict[str, Any]) -> dict[str, Any]:
     name, call, reason = (str(finding.get(key) or "") for key in ("global", "call", "reason"))
     head = call or name
     verdict = str(finding.get("verdict") or report.verdict)
-    entry = _entry(verdict, f"{head}: {reason}" if head else reason, report.path, finding.get("offset"))
+    offset = None if finding.get("member") else finding.get("offset")  # inside a member it is no offset of the file
+    entry = _entry(verdict, f"{head}: {reason}" if head else reason, report.path, offset)
     entry["properties"] = {key: finding[key] for key in ("global", "opcode", "call", "member") if finding.get(key)}
     return entry
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checkpoint.trainings import OPTIMIZERS, SCHEDULERS, Adversaries, Run
 from torch.optim import lr_scheduler
 
+from checkpoint.trainings import OPTIMIZERS, SCHEDULERS, Adversaries, Run
 from modelcrate.checkpoint import load_checkpoint, save_checkpoint
 
 STEPS = 12

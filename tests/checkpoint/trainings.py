@@ -18,7 +18,7 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
     "adamw": lambda p: optim.AdamW(p, lr=0.01),
     "adagrad": lambda p: optim.Adagrad(p, lr=0.05, lr_decay=0.01, initial_accumulator_value=0.1),
     "rmsprop": lambda p: optim.RMSprop(p, lr=0.01, momentum=0.9, centered=True),
-    "adadelta": lambda p: optim.Adadelta(p),
+    "adadelta": optim.Adadelta,
     "nadam": lambda p: optim.NAdam(p, lr=0.01),
     "radam": lambda p: optim.RAdam(p, lr=0.01),
     "adamax": lambda p: optim.Adamax(p, lr=0.01),
@@ -163,7 +163,7 @@ class Adversaries:
         self.ema["generator"].update_parameters(generator)
         for scheduler in self.schedulers.values():
             scheduler.step()
-        self.losses.append((float(first), float(second)))
+        self.losses.append((first.item(), second.item()))
 
     def steps(self, count: int) -> Adversaries:
         for _ in range(count):

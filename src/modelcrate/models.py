@@ -7,41 +7,24 @@ by a literal table. No file and no class name chooses anything else.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelcrate.crate import Crate
 from modelcrate.crate import open as open_crate
 from modelcrate.crate_writer import Form, write_crate
-from modelcrate.errors import FormatError, UnsupportedError, UsageError
+from modelcrate.errors import UnsupportedError, UsageError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest
-from modelcrate.format.document import Fields
-from modelcrate.format.jsontext import Json
-from modelcrate.format.manifest import Manifest, Omission
+from modelcrate.format.manifest import Manifest
 from modelcrate.limits import DEFAULT, Limits
-from modelcrate.storage.component import ComponentData
+from modelcrate.parts import MODULE, SYNTHESIZER, Parts
 from modelcrate.storage.regions import IO
 from modelcrate.storage.source import Location
-from modelcrate.stored import StoredComponent
 
 if TYPE_CHECKING:
     import torch
 
     from modelcrate.nn.devices import Device
-
-MODULE = "nn.module/1"
-SYNTHESIZER = "tabular.synthesizer/1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """A live model taken apart: what :func:`modelcrate.crate_writer.write_crate` needs to know of it."""
-
-    model: tuple[str, Mapping[str, Json]]
-    components: Sequence[ComponentData]
-    hyperparameters: Mapping[str, Json] = field(default_factory=dict)
-    omitted: Sequence[Omission] = ()
 
 
 def load(
@@ -65,9 +48,8 @@ def load(
         model = crate.manifest.model
         if model is None:
             raise UsageError("the crate holds parts, not a model", hint="open it with modelcrate.open")
-        where = "manifest.model.type"
         if model.type not in _LOADERS:
-            raise UnsupportedError(f"no model type {model.type!r} is known here", where=where)
+            raise UnsupportedError(f"no model type {model.type!r} is known here", where="manifest.model.type")
         from modelcrate.nn.devices import resolve_device
 
         target = resolve_device(device)
@@ -102,59 +84,34 @@ def save(
     )
 
 
-def module_of(crate: Crate, component: StoredComponent, device: torch.device, **options: Any) -> torch.nn.Module:
-    """The module that a component's type, config and tensors describe; raises as ``nn.materialise``."""
-    from modelcrate.nn.materialise import materialise
-
-    return materialise(
-        component.type,
-        component.config,
-        component.header,
-        component.weights,
-        device,
-        where=f"{crate.path or 'crate'}: {component.name}",
-        **options,
-    )
-
-
 def _take_apart(model: object) -> Parts:
     import torch
 
     if isinstance(model, torch.nn.Module):
-        from modelcrate.module_parts import take_apart
+        from modelcrate.module_parts import module_parts
 
-        return take_apart(model)
-    if not type(model).__module__.startswith("modelcrate.tabular."):
-        raise UsageError(
-            f"a {type(model).__name__} can't be saved",
-            hint="modelcrate saves torch modules and synthesizers; convert() reads files of other libraries",
-        )
-    return _synthesizer_parts(model)
+        return module_parts(model)
+    from modelcrate.synthesizer_parts import synthesizer_parts
+    from modelcrate.tabular.synthesizer import Synthesizer
+
+    if isinstance(model, Synthesizer):
+        return synthesizer_parts(model)
+    raise UsageError(
+        f"a {type(model).__name__} can't be saved",
+        hint="modelcrate saves torch modules and synthesizers; modelcrate.convert reads files of other libraries",
+    )
 
 
-def _synthesizer_parts(synthesizer: Any) -> Parts:
-    raise UnsupportedError("saving a live synthesizer is not supported yet", hint=f"convert its file: {synthesizer}")
+def _load_module(crate: Crate, config: Mapping[str, Any], device: torch.device) -> Any:
+    from modelcrate.module_parts import load_module
 
-
-def _load_module(crate: Crate, config: Mapping[str, Any], device: torch.device) -> torch.nn.Module:
-    from modelcrate.nn.tensors import DTYPES
-
-    fields = Fields(dict(config), "manifest.model.config")
-    training = fields.boolean("training")
-    dtype = fields.nullable("dtype", lambda name: fields.text(name, choices=tuple(DTYPES)))
-    fields.finish()
-    if len(crate) != 1:
-        raise FormatError(f"a module is one component, the crate has {len(crate)}", where="manifest.components")
-    (component,) = crate.values()
-    module = module_of(crate, component, device, dtype=None if dtype is None else DTYPES[dtype])
-    return module.train(training)
+    return load_module(crate, config, device)
 
 
 def _load_synthesizer(crate: Crate, config: Mapping[str, Any], device: torch.device) -> Any:
-    raise UnsupportedError("tabular crates can't be loaded yet")
+    from modelcrate.synthesizer_parts import load_synthesizer
+
+    return load_synthesizer(crate, config, device)
 
 
-_LOADERS: dict[str, Callable[[Crate, dict[str, Any], torch.device], Any]] = {
-    MODULE: _load_module,
-    SYNTHESIZER: _load_synthesizer,
-}
+_LOADERS = {MODULE: _load_module, SYNTHESIZER: _load_synthesizer}

@@ -8,7 +8,7 @@ import secrets
 import warnings
 from collections.abc import Iterator, Mapping
 from random import Random
-from typing import Literal, SupportsIndex
+from typing import Any, Literal, SupportsIndex
 
 import pandas as pd
 import torch
@@ -53,6 +53,8 @@ class Synthesizer:
         self.table = table
         self.config = config
         self.random_state = random_state
+        self.hyperparameters: Mapping[str, Any] = {}
+        """What the model was trained with, as plain JSON; kept for the record."""
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -1,0 +1,25 @@
+"""A live model taken apart: what is between an object in memory and a crate on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from modelcrate.format.jsontext import Json
+from modelcrate.format.manifest import Omission
+from modelcrate.storage.component import ComponentData
+
+MODULE = "nn.module/1"
+"""A crate of one torch module."""
+SYNTHESIZER = "tabular.synthesizer/1"
+"""A crate of a tabular generator: network, transformer, sampler, table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What :func:`modelcrate.crate_writer.write_crate` needs to know of a model."""
+
+    model: tuple[str, Mapping[str, Json]]
+    components: Sequence[ComponentData]
+    hyperparameters: Mapping[str, Json] = field(default_factory=dict)
+    omitted: Sequence[Omission] = ()

@@ -1,0 +1,120 @@
+"""A tabular synthesizer out of a crate's components, and back into them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from modelcrate.crate import Crate
+from modelcrate.errors import FormatError, MismatchError
+from modelcrate.format.document import Fields
+from modelcrate.parts import SYNTHESIZER, Parts
+from modelcrate.storage.component import ComponentData
+from modelcrate.stored import StoredComponent
+
+if TYPE_CHECKING:
+    import torch
+
+    from modelcrate.tabular.randomstate import RandomState
+    from modelcrate.tabular.sampler import ConditionalSampler
+    from modelcrate.tabular.synthesizer import Synthesizer
+    from modelcrate.tabular.table import Table
+    from modelcrate.tabular.transformer import Transformer
+
+GENERATOR = "ctgan.generator/1"
+"""The one architecture of generators that format 1 has."""
+
+
+def load_synthesizer(crate: Crate, config: Mapping[str, Any], device: torch.device) -> Synthesizer:
+    """The synthesizer in a crate, its parts checked against each other before any weight is read.
+
+    Raises FormatError for missing, doubled or malformed parts, MismatchError where they contradict each other.
+    """
+    from modelcrate.module_parts import load_component
+    from modelcrate.tabular.core import Config
+    from modelcrate.tabular.randomstate import RandomState
+    from modelcrate.tabular.sampler import ConditionalSampler
+    from modelcrate.tabular.synthesizer import Synthesizer, check_parts, generator_shape
+    from modelcrate.tabular.table import Table
+    from modelcrate.tabular.transformer import Transformer
+
+    parts = _by_type(crate)
+    settings = Config.from_document(dict(config), "manifest.model.config")
+    transformer = Transformer.from_document(*_state(parts, Transformer.type_tag))
+    sampler = ConditionalSampler.from_document(*_state(parts, ConditionalSampler.type_tag))
+    table = Table.from_document(*_state(parts, Table.type_tag))
+    random_state = None
+    if RandomState.type_tag in parts:
+        random_state = RandomState.from_document(*_state(parts, RandomState.type_tag))
+    generator = _part(parts, GENERATOR)
+    if parts:
+        raise FormatError(f"a synthesizer has no part of type {next(iter(parts))!r}", where="manifest.components")
+    check_parts(transformer=transformer, sampler=sampler, table=table, config=settings)
+    _check_shape(generator, generator_shape(transformer, sampler, settings))
+    synthesizer = Synthesizer(
+        generator=load_component(generator, device),
+        transformer=transformer,
+        sampler=sampler,
+        table=table,
+        config=settings,
+        random_state=random_state,
+    )
+    synthesizer.hyperparameters = dict(crate.manifest.hyperparameters)
+    return synthesizer
+
+
+def synthesizer_parts(synthesizer: Synthesizer) -> Parts:
+    """The parts of a live synthesizer, as :func:`load_synthesizer` wants them."""
+    from modelcrate.module_parts import module_component
+
+    core = synthesizer.core
+    states: dict[str, Transformer | ConditionalSampler | Table | RandomState | None] = {
+        "transformer": core.transformer,
+        "sampler": core.sampler,
+        "table": synthesizer.table,
+        "random_state": synthesizer.random_state,
+    }
+    generator, _ = module_component(core.generator, name="generator", role="generator")
+    components = [generator]
+    for name, part in states.items():
+        if part is not None:
+            components.append(ComponentData(name=name, role=name, type=part.type_tag, state=part.to_document()))
+    return Parts(
+        model=(SYNTHESIZER, synthesizer.config.to_document()),
+        components=components,
+        hyperparameters=synthesizer.hyperparameters,
+    )
+
+
+def _by_type(crate: Crate) -> dict[str, StoredComponent]:
+    parts: dict[str, StoredComponent] = {}
+    for component in crate.values():
+        if component.type in parts:
+            raise FormatError(f"two parts of type {component.type!r}", where="manifest.components")
+        parts[component.type] = component
+    return parts
+
+
+def _part(parts: dict[str, StoredComponent], tag: str) -> StoredComponent:
+    """Take a part out of those that are left."""
+    if tag not in parts:
+        raise FormatError(f"a synthesizer needs a part of type {tag!r}", where="manifest.components")
+    return parts.pop(tag)
+
+
+def _state(parts: dict[str, StoredComponent], tag: str) -> tuple[dict[str, Any], str]:
+    """A part's state document and where it is."""
+    component = _part(parts, tag)
+    if component.has_weights or component.config:
+        raise FormatError("the part has only a state, no tensors and no config", where=component.where)
+    return component.state, f"{component.where}.state"
+
+
+def _check_shape(generator: StoredComponent, shape: tuple[int, int]) -> None:
+    fields = Fields(dict(generator.config), f"{generator.where}.config")
+    found = fields.integer("embedding_dim"), fields.integer("data_dim")
+    if found != shape:
+        raise MismatchError(
+            f"the generator has {found[0]} inputs and {found[1]} outputs, the other parts ask for {shape[0]} and {shape[1]}",
+            where=generator.where,
+        )

@@ -111,7 +111,7 @@ class Core:
         parts = list(transformer.activations())
         self.parts = parts
         self._columns = {
-            kind: torch.tensor([i for start, stop, name in parts if name == kind for i in range(start, stop)])
+            kind: torch.tensor([i for start, stop, name in parts if name == kind for i in range(start, stop)], dtype=torch.long)
             for kind in (TANH, SIGMOID, SOFTMAX)
         }
 

@@ -1,0 +1,75 @@
+"""Small checks that all family modules make: no attribute is met that nobody knows, no cell that no crate can hold."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from collections.abc import Iterable
+
+from modelcrate.errors import UnsupportedError
+from modelcrate.format.values import Missing
+from modelcrate.legacy.view import View
+
+CELLS = (
+    bool,
+    int,
+    float,
+    str,
+    bytes,
+    datetime.datetime,
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    decimal.Decimal,
+    Missing,
+)
+
+
+def refuse_unknown(view: View, known: Iterable[str]) -> None:
+    """Raise :class:`UnsupportedError` for an attribute that is not known: its meaning would have to be guessed."""
+    allowed = frozenset(known)
+    for name in view.names():
+        if name not in allowed:
+            raise UnsupportedError(
+                f"the attribute {name!r} of {view.class_name or 'this object'} is not known",
+                where=view.path,
+                hint="a release that this version does not know, or a changed class",
+            )
+
+
+def cell(view: View) -> object:
+    """One cell of a table: text, number, date, missing. Raises :class:`UnsupportedError` for anything else."""
+    import numpy as np
+
+    value = view.value()
+    if value is None or isinstance(value, (*CELLS, np.generic)):
+        return value
+    raise UnsupportedError(f"a category that is {view.describe()}", where=view.path)
+
+
+def cells(values: Iterable[object], where: str) -> list[object]:
+    """Cells that were read already, out of an index for example."""
+    import numpy as np
+
+    found = list(values)
+    for value in found:
+        if value is not None and not isinstance(value, (*CELLS, np.generic)):
+            raise UnsupportedError(f"a category that is a {type(value).__name__}", where=where)
+    return found
+
+
+def dtype_name(view: View) -> str:
+    """The name of a NumPy dtype that a frame's column may have."""
+    return column_dtype(view.dtype(), view.path)
+
+
+def column_dtype(dtype: object, where: str) -> str:
+    """The name of a dtype, checked to be one that a column may have; byte order is not kept."""
+    import numpy as np
+
+    from modelcrate.tabular.cells import DTYPES
+
+    if isinstance(dtype, np.dtype) and dtype.name in DTYPES:
+        name: str = dtype.name
+        return name
+    raise UnsupportedError(f"a column of dtype {dtype}", where=where)

@@ -1,0 +1,355 @@
+"""Column transformers of rdt 1.2 and of gretel-synthetics in the words of our documents.
+
+Only names are translated: what a ``FloatFormatter`` called ``_rounding_digits`` is what our number column calls
+``digits``. What the encodings do is in :mod:`modelcrate.tabular.columns`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from modelcrate.errors import FormatError, UnsupportedError
+from modelcrate.legacy.families.known import cell, cells, dtype_name, refuse_unknown
+from modelcrate.legacy.view import View
+
+Document: TypeAlias = "dict[str, Any]"
+
+_RDT: Final = "rdt.transformers"
+FLOAT: Final = f"{_RDT}.numerical.FloatFormatter"
+CLUSTER: Final = (
+    f"{_RDT}.numerical.ClusterBasedNormalizer",
+    "gretel_synthetics.actgan.transformers.ClusterBasedNormalizer",
+)
+ONE_HOT: Final = f"{_RDT}.categorical.OneHotEncoder"
+BINARY: Final = (
+    "gretel_synthetics.actgan.transformers.BinaryEncodingTransformer",
+    "gretel_synthetics.actgan.data_transformer.BinaryEncodingTransformer",
+)
+_BASE: Final = ("columns", "column_prefix", "output_columns")
+_NULLS: Final = ("missing_value_replacement", "model_missing_values", "null_transformer")
+_FLOAT_NAMES: Final = (
+    *_BASE,
+    *_NULLS,
+    "learn_rounding_scheme",
+    "enforce_min_max_values",
+    "computer_representation",
+    "_dtype",
+    "_min_value",
+    "_max_value",
+    "_rounding_digits",
+)
+_INTEGER_BOUNDS: Final = {
+    f"{sign}Int{bits}": ((0, 2**bits - 1) if sign else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1))
+    for sign in ("", "U")
+    for bits in (8, 16, 32, 64)
+}
+_MIXTURE: Final = frozenset(
+    {
+        "n_components", "tol", "reg_covar", "max_iter", "n_init", "init_params", "random_state", "warm_start",
+        "verbose", "verbose_interval", "covariance_type", "weight_concentration_prior_type",
+        "weight_concentration_prior", "mean_precision_prior", "mean_prior", "degrees_of_freedom_prior",
+        "covariance_prior", "n_features_in_", "feature_names_in_", "weight_concentration_prior_",
+        "mean_precision_prior_", "mean_prior_", "degrees_of_freedom_prior_", "covariance_prior_", "converged_",
+        "weight_concentration_", "mean_precision_", "means_", "degrees_of_freedom_", "covariances_",
+        "precisions_cholesky_", "weights_", "precisions_", "n_iter_", "lower_bound_", "lower_bounds_",
+        "_sklearn_version",
+    }
+)  # fmt: skip
+
+
+def translate_column(view: View) -> Document:
+    """The encoding of one column of the original table. Raises FormatError, and UnsupportedError for another class."""
+    name = view.class_name
+    translator = _TRANSLATORS.get(name or "")
+    if name is None or translator is None:
+        raise UnsupportedError(f"a column transformer of class {name or view.describe()}", where=view.path)
+    return translator(view.attributes(name))
+
+
+def names_of(view: View) -> tuple[str, list[str]]:
+    """The column that a fitted transformer reads, and those that it makes."""
+    columns = [item.text() for item in view["columns"].items()]
+    if len(columns) != 1:
+        raise UnsupportedError("a transformer of several columns", where=view["columns"].path)
+    return columns[0], [item.text() for item in view["output_columns"].items()]
+
+
+def modes(view: View) -> Document:
+    """A cluster-based normaliser as mode-specific normalisation."""
+    view = view.attributes(*CLUSTER)
+    refuse_unknown(
+        view, (*_FLOAT_NAMES, "max_clusters", "weight_threshold", "_bgm_transformer", "valid_component_indicator")
+    )
+    import numpy as np
+
+    mixture = view["_bgm_transformer"].attributes("sklearn.mixture._bayesian_mixture.BayesianGaussianMixture")
+    refuse_unknown(mixture, _MIXTURE)
+    if mixture["covariance_type"].text() != "full":
+        raise UnsupportedError("a mixture without full covariances", where=mixture["covariance_type"].path)
+    means = _column(mixture["means_"])
+    count = len(means)
+    used = view["valid_component_indicator"].array()
+    if used.dtype != np.dtype(bool) or used.shape != (count,):
+        raise FormatError("expected one truth value per mode", where=view["valid_component_indicator"].path)
+    number = _number(view)
+    if number["missing"] is not None and (number["missing"]["flagged"] or number["missing"]["seen"]):
+        raise UnsupportedError("a normalised column with missing values of its own", where=view.path)
+    covariances = _column(mixture["covariances_"], count)
+    if not bool((covariances > 0.0).all()):
+        raise FormatError("a mode without spread", where=mixture["covariances_"].path)
+    return {
+        "type": "mode_specific",
+        "means": means,
+        "deviations": np.sqrt(covariances),
+        "used": np.ascontiguousarray(used),
+        "scales": _column(mixture["precisions_cholesky_"], count),
+        "offsets": _log_offsets(mixture, count),
+        "number": number,
+    }
+
+
+def _column(view: View, count: int | None = None) -> Any:
+    import numpy as np
+
+    array = view.array()
+    if array.dtype != np.dtype(np.float64) or not 1 <= array.ndim <= 3 or array.size != array.shape[0]:
+        raise FormatError("expected one float64 per mode", where=view.path)
+    if count is not None and array.size != count:
+        raise FormatError(f"expected {count} modes, found {array.size}", where=view.path)
+    if not bool(np.isfinite(array).all()):
+        raise FormatError("a mode that is not finite", where=view.path)
+    return np.array(array.reshape(-1), dtype=np.float64)
+
+
+def _log_offsets(mixture: View, count: int) -> Any:
+    """The part of each mode's expected log density that does not depend on x (Bishop, 10.64 to 10.67, 10.71)."""
+    import numpy as np
+
+    freedom = _column(mixture["degrees_of_freedom_"], count)
+    precision = _column(mixture["mean_precision_"], count)
+    concentration = mixture["weight_concentration_"]
+    kind = mixture["weight_concentration_prior_type"].text()
+    if not bool((freedom > 0.0).all()) or not bool((precision > 0.0).all()):
+        raise FormatError("a mode without weight", where=mixture.path)
+    if kind == "dirichlet_process":
+        first, second = (_column(part, count) for part in concentration.items())
+        total = _digamma(first + second)
+        weights = _digamma(first) - total + np.hstack((0.0, np.cumsum(_digamma(second) - total)[:-1]))
+    elif kind == "dirichlet_distribution":
+        share = _column(concentration, count)
+        weights = _digamma(share) - _digamma(np.array([share.sum()]))
+    else:
+        raise UnsupportedError(f"a mixture with weights of kind {kind!r}", where=mixture.path)
+    spread = math.log(2.0) + _digamma(0.5 * freedom)
+    scales = np.log(_column(mixture["precisions_cholesky_"], count))
+    return weights + scales - 0.5 * np.log(freedom) + 0.5 * (spread - 1.0 / precision)
+
+
+def _digamma(values: Any) -> Any:
+    import numpy as np
+    import torch
+
+    if not bool((values > 0.0).all()):
+        raise FormatError("a mixture's concentration is not positive")
+    return torch.special.digamma(torch.from_numpy(np.array(values, dtype=np.float64))).numpy()
+
+
+def one_hot(view: View) -> Document:
+    """A one-hot encoder."""
+    view = view.attributes(ONE_HOT)
+    refuse_unknown(
+        view, (*_BASE, "dummies", "_dummy_na", "_num_dummies", "_dummy_encoded", "_indexer", "_uniques")
+    )
+    return {"type": "one_hot", "categories": [cell(item) for item in view["dummies"].items()]}
+
+
+def binary(view: View) -> Document:
+    """A binary encoder of gretel-synthetics, with the ordinal encoder of category_encoders inside."""
+    view = view.attributes(*BINARY)
+    refuse_unknown(
+        view,
+        (*_BASE, "handle_rounding_nan", "_mode_values", "encoder", "_nan_proxy", "dummies", "_dummy_na"),
+    )
+    outer = view["encoder"].attributes("category_encoders.binary.BinaryEncoder")
+    inner = (outer["base_n_encoder"] if "base_n_encoder" in outer else view["encoder"]).attributes(
+        "category_encoders.basen.BaseNEncoder", "category_encoders.binary.BinaryEncoder"
+    )
+    if inner["base"].integer() != 2 or inner["drop_invariant"].boolean():
+        raise UnsupportedError("a binary encoder with unusual settings", where=inner.path)
+    ordinal = inner["ordinal_encoder"].attributes("category_encoders.ordinal.OrdinalEncoder")
+    mappings = ordinal["mapping"].items()
+    if len(mappings) != 1:
+        raise FormatError("an encoder of one column with several mappings", where=ordinal["mapping"].path)
+    mapping = mappings[0].mapping()
+    series = mapping["mapping"].series()
+    where = mapping["mapping"].path
+    numbers = [int(number) for number in series.values.tolist() if isinstance(number, (int, float))]
+    labels = cells(series.index.labels(), where)
+    if len(numbers) != len(labels):
+        raise FormatError("a category without a number", where=where)
+    pairs = [(number, label) for number, label in zip(numbers, labels, strict=True) if number > 0]
+    if [number for number, _ in pairs] != list(range(1, len(pairs) + 1)):
+        raise UnsupportedError("categories that are not numbered in order", where=where)
+    proxy = view["_nan_proxy"]
+    missing = None if proxy.is_none() else proxy.text()
+    handler = view["handle_rounding_nan"]
+    fallbacks = [] if handler.is_none() else [cell(item) for item in view["_mode_values"].items()]
+    if not handler.is_none() and handler.text() != "mode":
+        raise UnsupportedError(f"an unknown handler of missing values {handler.text()!r}", where=handler.path)
+    return {
+        "type": "binary",
+        "dtype": dtype_name(mapping["data_type"]),
+        "digits": len(view["dummies"].items()),
+        "categories": [
+            math.nan if missing is not None and type(label) is str and label == missing else label
+            for _, label in pairs
+        ],
+        "fallbacks": fallbacks,
+    }
+
+
+def _number(view: View) -> Document:
+    representation = view["computer_representation"].text()
+    minimum, maximum = (_bound(view.get(name)) for name in ("_min_value", "_max_value"))
+    if not view["enforce_min_max_values"].boolean():
+        if representation != "Float" and representation not in _INTEGER_BOUNDS:
+            raise UnsupportedError(f"numbers represented as {representation!r}", where=view.path)
+        minimum, maximum = _INTEGER_BOUNDS.get(representation, (None, None))
+    digits = view.get("_rounding_digits")
+    return {
+        "type": "number",
+        "dtype": dtype_name(view["_dtype"]),
+        "minimum": minimum,
+        "maximum": maximum,
+        "digits": None if digits is None or digits.is_none() else digits.integer(),
+        "learns_digits": view["learn_rounding_scheme"].boolean(),
+        "missing": _missing(view),
+    }
+
+
+def _bound(view: View | None) -> int | float | None:
+    if view is None or view.is_none():
+        return None
+    value = view.value()
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, bool):
+        return int(value)
+    return value if type(value) in (int, float) else view.number()  # type: ignore[return-value]
+
+
+def _missing(view: View, *, by_flag_alone: bool = False) -> Document | None:
+    """How missing cells come back. ``by_flag_alone``: dates handle them whenever they are modelled, even unfilled."""
+    handler = view.get("null_transformer")
+    if handler is None or handler.is_none():
+        raise FormatError("a transformer that was not fitted", where=view.path)
+    handler = handler.attributes("rdt.transformers.null.NullTransformer")
+    refuse_unknown(
+        handler, ("nulls", "_model_missing_values", "_missing_value_replacement", "_null_percentage")
+    )
+    flagged = handler["_model_missing_values"].boolean()
+    applies = not view["missing_value_replacement"].is_none()
+    if not applies and not (by_flag_alone and view["model_missing_values"].boolean()):
+        if flagged:
+            raise UnsupportedError("missing values that are modelled but not filled", where=view.path)
+        return None
+    share = handler.get("_null_percentage")
+    return {
+        "fill": _fill(handler["_missing_value_replacement"]),
+        "flagged": flagged,
+        "seen": handler["nulls"].boolean(),
+        "share": 0.0 if flagged or share is None or share.is_none() else share.finite(),
+    }
+
+
+def _fill(view: View) -> float | None:
+    if view.is_none():
+        return None
+    value = view.value()
+    if hasattr(value, "item"):
+        value = value.item()
+    return float(value) if isinstance(value, bool) else view.finite()
+
+
+def _float(view: View) -> Document:
+    refuse_unknown(view, _FLOAT_NAMES)
+    return _number(view)
+
+
+def _flag(view: View) -> Document:
+    refuse_unknown(view, (*_BASE, *_NULLS))
+    return {"type": "flag", "missing": _missing(view)}
+
+
+def _timestamp(view: View) -> Document:
+    refuse_unknown(view, (*_BASE, *_NULLS, "datetime_format", "_dtype", "divider"))
+    pattern = view["datetime_format"]
+    kind = dtype_name(view["_dtype"])
+    divider = view.get("divider")
+    return {
+        "type": "timestamp",
+        "format": None if pattern.is_none() else pattern.text(),
+        "text": kind == "object",
+        "unit": 1 if divider is None or divider.is_none() else divider.integer(),
+        "missing": _missing(view, by_flag_alone=True),
+    }
+
+
+def _frequency(view: View) -> Document:
+    import numpy as np
+
+    refuse_unknown(view, (*_BASE, "add_noise", "mapping", "intervals", "starts", "means", "dtype"))
+    categories: list[object] = []
+    rows: list[list[float]] = []
+    for key, interval in view["intervals"].pairs():
+        categories.append(cell(key))
+        rows.append([number.finite() for number in interval.items()])
+        if len(rows[-1]) != 4:
+            raise FormatError("expected start, end, mean and deviation", where=interval.path)
+    order = sorted(range(len(rows)), key=lambda row: rows[row][0])
+    table = np.array([rows[row] for row in order], dtype=np.float64).reshape(len(rows), 4)
+    starts, ends, means, deviations = (np.ascontiguousarray(table[:, column]) for column in range(4))
+    return {
+        "type": "frequency",
+        "dtype": dtype_name(view["dtype"]),
+        "categories": [categories[row] for row in order],
+        "starts": starts,
+        "ends": ends,
+        "means": means,
+        "deviations": deviations,
+        "noise": view["add_noise"].boolean(),
+    }
+
+
+def _label(view: View) -> Document:
+    refuse_unknown(
+        view, (*_BASE, "add_noise", "order_by", "order", "values_to_categories", "categories_to_values")
+    )
+    found = view["values_to_categories"].pairs()
+    if [code.integer() for code, _ in found] != list(range(len(found))):
+        raise UnsupportedError("labels that are not 0, 1, 2 and so on", where=view["values_to_categories"].path)
+    return {
+        "type": "label",
+        "categories": [cell(category) for _, category in found],
+        "noise": view["add_noise"].boolean(),
+    }
+
+
+def _empty(view: View) -> Document:
+    refuse_unknown(view, (*_BASE, "replacement_value"))
+    return {"type": "empty", "fill": view["replacement_value"].finite()}
+
+
+_TRANSLATORS: Final[dict[str, Callable[[View], Document]]] = {
+    FLOAT: _float,
+    ONE_HOT: one_hot,
+    f"{_RDT}.boolean.BinaryEncoder": _flag,
+    f"{_RDT}.categorical.FrequencyEncoder": _frequency,
+    f"{_RDT}.categorical.LabelEncoder": _label,
+    f"{_RDT}.categorical.CustomLabelEncoder": _label,
+    f"{_RDT}.datetime.UnixTimestampEncoder": _timestamp,
+    f"{_RDT}.datetime.OptimizedTimestampEncoder": _timestamp,
+    "gretel_synthetics.detectors.sdv.EmptyFieldTransformer": _empty,
+}

@@ -1,0 +1,116 @@
+"""The table metadata of sdv 0.17 in the words of our table document."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+from modelcrate.errors import FormatError, UnsupportedError
+from modelcrate.legacy.families import rdt
+from modelcrate.legacy.families.known import column_dtype, refuse_unknown
+from modelcrate.legacy.families.sdv_constraints import translate_anonymiser, translate_identifiers, translate_set
+from modelcrate.legacy.view import View
+
+Document: TypeAlias = "dict[str, Any]"
+
+TABLE: Final = "sdv.metadata.table.Table"
+_NAMES: Final = (
+    "name", "_field_names", "_field_types", "_field_transformers", "_anonymize_fields", "_model_kwargs",
+    "_primary_key", "_sequence_index", "_entity_columns", "_context_columns", "_constraints",
+    "_constraints_to_reverse", "_dtype_transformers", "_transformer_templates", "_dtypes", "_fields_metadata",
+    "_hyper_transformer", "fitted",
+)  # fmt: skip
+_HYPER_NAMES: Final = (
+    "_default_sdtype_transformers", "field_sdtypes", "field_transformers", "_specified_fields",
+    "_valid_output_sdtypes", "_multi_column_fields", "_transformers_sequence", "_output_columns", "_input_columns",
+    "_fitted_fields", "_fitted", "_modified_config", "_transformers_tree",
+)  # fmt: skip
+_KINDS: Final = {
+    "numerical": "number",
+    "categorical": "category",
+    "boolean": "boolean",
+    "datetime": "date",
+    "id": "key",
+}
+
+
+def translate_table(view: View) -> Document:
+    """The state of a ``tabular.table/1``. Raises FormatError and UnsupportedError with the attribute's path."""
+    view = view.attributes(TABLE)
+    refuse_unknown(view, _NAMES)
+    if "fitted" not in view or not view["fitted"].boolean():
+        raise UnsupportedError("a table that was not fitted", where=view.path)
+    for name in ("_sequence_index", "_entity_columns", "_context_columns"):
+        given = view.get(name)
+        if given is not None and not given.is_none() and (type(given.node) is str or given.items()):
+            raise UnsupportedError("a table of sequences", where=given.path)
+    return {
+        "fields": _fields(view),
+        "columns": _columns(view["_hyper_transformer"]),
+        "constraints": translate_set(view["_constraints"], view["_constraints_to_reverse"]),
+        "primary_key": _primary_key(view["_primary_key"]),
+    }
+
+
+def _fields(view: View) -> list[Document]:
+    names = [item.text() for item in view["_field_names"].items()]
+    metadata = view["_fields_metadata"].mapping()
+    if set(names) != set(metadata) or len(set(names)) != len(names):
+        raise UnsupportedError("fields that differ from their metadata", where=view["_field_names"].path)
+    dtypes = dtypes_of(view["_dtypes"])
+    found: list[Document] = []
+    for name in names:
+        field = metadata[name]
+        kind = field["type"].text()
+        if kind not in _KINDS:
+            raise UnsupportedError(f"a field of type {kind!r}", where=field.path)
+        if name not in dtypes:
+            raise FormatError(f"no dtype for the field {name!r}", where=view["_dtypes"].path)
+        found.append(
+            {
+                "name": name,
+                "kind": _KINDS[kind],
+                "whole": kind == "numerical" and field["subtype"].text() == "integer",
+                "dtype": dtypes[name],
+                "identifiers": translate_identifiers(field),
+                "anonymiser": None if kind == "id" else translate_anonymiser(field),
+            }
+        )
+    return found
+
+
+def dtypes_of(view: View) -> dict[str, str]:
+    """A Series of dtypes, as pandas' ``frame.dtypes`` is, by column."""
+    series = view.series()
+    found: dict[str, str] = {}
+    for label, dtype in zip(series.index.labels(), series.values.tolist(), strict=True):
+        if type(label) is not str:
+            raise UnsupportedError("a column whose name is no text", where=view.path)
+        found[label] = column_dtype(dtype, f"{view.path}[{label!r}]")
+    return found
+
+
+def _columns(view: View) -> list[Document]:
+    view = view.attributes("rdt.hyper_transformer.HyperTransformer")
+    refuse_unknown(view, _HYPER_NAMES)
+    if not view["_fitted"].boolean():
+        raise UnsupportedError("a table without a fitted column", where=view.path)
+    encoded: dict[str, Document] = {}
+    for item in view["_transformers_sequence"].items():
+        encoding = rdt.translate_column(item)
+        name, outputs = rdt.names_of(item.attributes(item.class_name or ""))
+        if name in encoded:
+            raise UnsupportedError(f"two transformers of the column {name!r}", where=item.path)
+        encoded[name] = {"name": name, "outputs": outputs, "encoding": encoding}
+    names = [item.text() for item in view["_input_columns"].items()]
+    stray = [name for name in encoded if name not in names]
+    if stray:
+        raise UnsupportedError(f"a transformer of the derived column {stray[0]!r}", where=view.path)
+    return [
+        encoded.get(name) or {"name": name, "outputs": [name], "encoding": {"type": "identity"}} for name in names
+    ]
+
+
+def _primary_key(view: View) -> list[str]:
+    if view.is_none():
+        return []
+    return [view.text()] if type(view.node) is str else [item.text() for item in view.items()]

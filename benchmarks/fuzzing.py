@@ -31,6 +31,11 @@ SEED_BYTES = 1 << 16
 FORBIDDEN = ("pickle.find_class", "exec", "compile", "os.system", "os.exec", "subprocess.Popen", "ctypes.dlopen",
              "socket.connect", "socket.getaddrinfo", "marshal.loads", "os.posix_spawn", "os.remove", "os.rename",
              "os.mkdir", "webbrowser.open", "code.__new__", "os.symlink", "os.link", "shutil.rmtree")  # fmt: skip
+LAZY = """
+    numpy zoneinfo bz2 lzma gzip zlib decimal datetime uuid fractions blake3 jsonschema referencing tempfile
+    encodings.raw_unicode_escape encodings.latin_1 encodings.cp437 encodings.ascii encodings.unicode_escape
+"""
+"""What the targets import of others, when they need it."""
 
 
 class Broken(Exception):
@@ -163,10 +168,7 @@ class Harness:
             root = importlib.import_module(f"modelcrate.{package}")
             for module in pkgutil.iter_modules(root.__path__, f"modelcrate.{package}."):
                 importlib.import_module(module.name)
-        for name in (
-            "numpy zoneinfo bz2 lzma gzip zlib decimal datetime uuid fractions blake3 jsonschema referencing tempfile "
-            "encodings.raw_unicode_escape encodings.latin_1 encodings.cp437 encodings.ascii encodings.unicode_escape"
-        ).split():
+        for name in LAZY.split():
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
 

@@ -68,6 +68,8 @@ class Outcome:
             return "refused"
         if self.exit_code is not None:
             return {0: "ok", 1: "refused"}.get(self.exit_code, "incomplete")
+        if isinstance(self.value, dict) and self.value.get("ok") is False:
+            return "refused"
         found = self.value.get("verdict") if isinstance(self.value, dict) else None
         if found is None:
             return "ok"

@@ -237,6 +237,8 @@ def find(action: str) -> Any:
 
 
 def as_plain(value: object) -> object:
+    if hasattr(value, "ok") and hasattr(value, "problems"):
+        return {"ok": value.ok, "problems": [problem.code for problem in value.problems]}
     for method in ("to_dict", "to_document"):
         if hasattr(value, method):
             return getattr(value, method)()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SEGMENTS = frozenset(["module", "_orig_mod"])
-"""Attribute under which DataParallel and DDP (``module``) and ``torch.compile`` (``_orig_mod``) hold the real module."""
+"""Where DataParallel and DDP (``module``) and ``torch.compile`` (``_orig_mod``) hold the real module."""
 
 _WRAPPERS = {
     ("torch._dynamo.eval_frame", "OptimizedModule"): "_orig_mod",
@@ -71,8 +71,8 @@ def match(found: Iterable[str], expected: Iterable[str]) -> dict[str, str]:
 def strip(names: Mapping[str, object] | Iterable[str]) -> dict[str, str]:
     """``{name: name without wrapper prefixes}`` for names of a state dict whose model is not at hand.
 
-    ``_orig_mod`` is no honest attribute and goes wherever it stands; ``module`` goes only from the front, and only where
-    every name has it, because a model may have a child of that name. Names that would collide are left alone.
+    ``_orig_mod`` is no honest attribute and goes wherever it stands; ``module`` goes only from the front, and only
+    where every name has it, because a model may have a child of that name. Names that would collide are left alone.
     """
     current = {name: ".".join(part for part in name.split(".") if part != "_orig_mod") for name in names}
     while current and all(short.startswith("module.") for short in current.values()):

@@ -18,7 +18,7 @@ from modelcrate.nn.prefix import unwrap
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One place in a model: ``module`` is None for an empty place, ``same_as`` names the earlier path of a shared one."""
+    """One place in a model: ``module`` is None for an empty one, ``same_as`` is the earlier path of a shared one."""
 
     path: str
     module: nn.Module | None
@@ -27,7 +27,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place that holds a tensor: ``kind`` is ``parameter``, ``buffer`` or ``transient`` (a non-persistent buffer)."""
+    """One place that holds a tensor: ``kind`` is ``parameter``, ``buffer`` or ``transient`` (not persistent)."""
 
     path: str
     module: nn.Module

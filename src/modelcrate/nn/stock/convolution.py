@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
 
 from modelcrate.nn.stock.kinds import Real, Several, Whole, Word, WordOr, sizes
-from modelcrate.nn.stock.layer import Config, Field, Kind, Layer, layer
+from modelcrate.nn.stock.layer import Config, Field, Layer, layer
 from modelcrate.nn.stock.shaping import BIAS, COUNT
 
 _MARGIN = Whole(minimum=-(2**31))
@@ -22,7 +23,7 @@ def _convolution(tag: str, cls: type[nn.Module], count: int, *, transposed: bool
         volume = math.prod(kernel) if isinstance(kernel, tuple) else kernel**count
         return config["in_channels"] * config["out_channels"] * volume + config["out_channels"], 2
 
-    fields: dict[str, Field | Kind] = {
+    fields: dict[str, Any] = {
         "in_channels": COUNT,
         "out_channels": COUNT,
         "kernel_size": sizes(count, minimum=1),
@@ -41,7 +42,7 @@ def _convolution(tag: str, cls: type[nn.Module], count: int, *, transposed: bool
 
 
 def _paddings() -> Iterator[Layer]:
-    families = (
+    families: tuple[tuple[str, tuple[type[nn.Module], ...], dict[str, Any]], ...] = (
         ("zero", (nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d), {}),
         ("constant", (nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d), {"value": Real(finite=False)}),
         ("circular", (nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d), {}),

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from modelcrate.errors import ModelcrateError, UnsupportedError
 from modelcrate.limits import DEFAULT, Limits
@@ -58,8 +58,8 @@ def parts_of(module: nn.Module) -> Parts:
     slots = list(own_slots("", module))
     parameters = {slot.attribute: _shape(slot.tensor) for slot in slots if slot.kind == "parameter"}
     for name, computed in parametrized.parametrized(module):
-        original = getattr(computed, "original", None)
-        parameters[name] = _shape(original if original is not None else computed.original1)
+        held = computed._parameters
+        parameters[name] = _shape(held.get("original", held.get("original1")))  # a norm and a direction: the latter
     return Parts(
         attributes=module.__dict__,
         parameters=parameters,
@@ -94,7 +94,7 @@ def _place(path: str, module: nn.Module) -> Place:
     if layer is None:
         raise _foreign(type(module), where)
     for slot in own_slots(path, module):
-        if isinstance(slot.tensor, UninitializedTensorMixin):
+        if isinstance(slot.tensor, UninitializedParameter | UninitializedBuffer):
             raise _lazy(type(module), where)
     return Place(
         path=path,
@@ -182,4 +182,6 @@ def _removed(live: nn.Module, name: str, where: str) -> UnsupportedError:
             "use torch.nn.utils.parametrizations (weight_norm, spectral_norm) instead of the hooks of torch.nn.utils, "
             "and prune.remove() for pruning"
         )
-    return UnsupportedError(f"the {name} of this {type(live).__name__} was taken away or replaced", where=where, hint=hint)
+    return UnsupportedError(
+        f"the {name} of this {type(live).__name__} was taken away or replaced", where=where, hint=hint
+    )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
 
 from modelcrate.nn.stock.kinds import Flag, Real, Several, Whole, sizes
-from modelcrate.nn.stock.layer import Field, Kind, Layer, layer
+from modelcrate.nn.stock.layer import Field, Layer, layer
 
 _FLAG = Flag()
 _SHARE = Real(minimum=0, maximum=1, above=True)
 
 
-def _window(count: int, *, dilated: bool = False) -> dict[str, Field | Kind]:
+def _window(count: int, *, dilated: bool = False) -> dict[str, Any]:
     """Kernel, stride (null: the kernel's) and padding of a window over ``count`` dimensions."""
-    fields: dict[str, Field | Kind] = {
+    fields: dict[str, Any] = {
         "kernel_size": sizes(count, minimum=1),
         "stride": sizes(count, minimum=1, optional=True),
         "padding": sizes(count),
@@ -27,10 +28,10 @@ def _window(count: int, *, dilated: bool = False) -> dict[str, Field | Kind]:
 
 def _pools(count: int) -> Iterator[Layer]:
     at = count - 1
-    divisor: dict[str, Field | Kind] = (
+    divisor: dict[str, Any] = (
         {} if count == 1 else {"divisor_override": Field(Whole(minimum=-(2**31), optional=True), absent=None)}
     )
-    rest: dict[str, Field | Kind] = {"ceil_mode": _FLAG}
+    rest: dict[str, Any] = {"ceil_mode": _FLAG}
     yield layer(
         f"max_pool{count}d",
         (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[at],
@@ -46,9 +47,7 @@ def _pools(count: int) -> Iterator[Layer]:
         count_include_pad=_FLAG,
         **divisor,
     )
-    yield layer(
-        f"max_unpool{count}d", (nn.MaxUnpool1d, nn.MaxUnpool2d, nn.MaxUnpool3d)[at], **_window(count)
-    )
+    yield layer(f"max_unpool{count}d", (nn.MaxUnpool1d, nn.MaxUnpool2d, nn.MaxUnpool3d)[at], **_window(count))
     window = _window(count)
     del window["padding"]
     # LPPool3d came with torch 2.3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from modelcrate.nn.stock.kinds import Flag, Real, Several, Whole, Word, sizes
@@ -27,7 +29,7 @@ def _embedding_cost(config: Config) -> tuple[int, int]:
     return config["num_embeddings"] * config["embedding_dim"], 1
 
 
-_EMBEDDING = {
+_EMBEDDING: dict[str, Any] = {
     "num_embeddings": COUNT,
     "embedding_dim": COUNT,
     "padding_idx": Field(Whole(optional=True), absent=None),
@@ -37,11 +39,11 @@ _EMBEDDING = {
     "sparse": FLAG,
 }
 _MODES = ("nearest", "linear", "bilinear", "bicubic", "trilinear", "area", "nearest-exact")
-_UPSAMPLED = {
+_UPSAMPLED: dict[str, Any] = {
     "size": sizes(3, minimum=1, optional=True),
     "scale_factor": Several(item=RATIO, shortest=1, longest=3, scalar=True, optional=True),
 }
-_FOLDING = {"kernel_size": sizes(2, minimum=1), "dilation": sizes(2, minimum=1), "padding": sizes(2)}
+_FOLDING: dict[str, Any] = {"kernel_size": sizes(2, minimum=1), "dilation": sizes(2, minimum=1), "padding": sizes(2)}
 
 LAYERS: tuple[Layer, ...] = (
     layer("identity", nn.Identity),

@@ -1,4 +1,4 @@
-"""The table of stock layers: a literal map from tag to entry. A tag that is not a key of it is never looked up elsewhere."""
+"""The table of stock layers: a literal map from tag to entry. Nothing else is looked up."""
 
 from __future__ import annotations
 

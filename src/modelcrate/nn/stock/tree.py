@@ -24,7 +24,7 @@ _PATH_CHARACTERS = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
-    """A tensor that the layer's constructor does not make, or makes otherwise; no dtype and shape: registered as None."""
+    """A tensor that the constructor does not make, or makes otherwise; no dtype and shape: registered as None."""
 
     kind: str
     dtype: str | None

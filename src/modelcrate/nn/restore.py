@@ -1,0 +1,220 @@
+"""Putting a module's tensors and facts into a module that was built on the meta device.
+
+Everything is compared before anything is allocated: :func:`prepare` brings the empty module to what the facts say, then
+names, shapes and dtypes are held against the header, then each tensor becomes a parameter, a buffer or part of an
+attribute. No state-dict hook of a module runs on names from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+
+from modelcrate.errors import FormatError, UnsupportedError
+from modelcrate.limits import DEFAULT, Limits
+from modelcrate.nn import attributes
+from modelcrate.nn.dtypes import NAMED, STORED_NAMES, is_real_or_complex
+from modelcrate.nn.mismatch import MismatchReport, Wanted, compare
+from modelcrate.nn.nested import decode
+from modelcrate.nn.prefix import match
+from modelcrate.nn.state import Facts, stored_name
+from modelcrate.nn.walk import Slot, modules, slots
+
+Read = Callable[[str], torch.Tensor]
+"""The tensor stored under a name: a CPU view of the file, or a copy on the device."""
+
+
+def restore(
+    module: nn.Module,
+    found: Wanted,
+    read: Read,
+    facts: Facts,
+    *,
+    where: str,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    strict: bool = True,
+    fresh: Callable[[], nn.Module] | None = None,
+    limits: Limits = DEFAULT,
+) -> MismatchReport:
+    """Fill ``module`` (built on meta) with the tensors in ``found``, which ``read`` gives one by one.
+
+    ``dtype`` converts floating-point tensors on the way. ``strict=False`` takes what fits and returns what did not;
+    what is missing then comes from ``fresh()``, a newly initialised module of the same architecture, so that nothing is
+    left without values. Wrapper prefixes in the names of ``found`` do not matter.
+    Raises MismatchError with every difference, FormatError for facts that do not fit the module.
+    """
+    target = device or torch.device("cpu")
+    prepare(module, facts, where=where, limits=limits)
+    wanted = expected(module, limits=limits)
+    loose = {name: found[name] for name in facts.loose if name in found}
+    names = match((name for name in found if name not in loose), wanted)
+    known = {names.get(name, name): kind for name, kind in found.items() if name not in loose}
+    report = compare({name: _kind(tensor) for name, tensor in wanted.items()}, known)
+    if report and strict:
+        raise report.error(where)
+    source = {here: there for there, here in names.items()}
+    spare = _spare(report, fresh, where=where, limits=limits)
+
+    def tensor(name: str, like: torch.Tensor | None) -> torch.Tensor:
+        stored = spare.get(name)
+        value = (stored if stored is not None else read(source.get(name, name))).to(target)
+        if like is not None and value.dtype != like.dtype:
+            value = value.to(like.dtype)
+        return value.to(dtype) if dtype is not None and value.is_floating_point() else value
+
+    values = {name: tensor(name, like) for name, like in wanted.items()}
+    for index, shared in enumerate(facts.shared):
+        if all(name in values for name in shared.members) and not spare:
+            values.update(shared.lay_out(values, f"{where}.shared[{index}]"))
+    assign(module, {id(wanted[name]): value for name, value in values.items()}, facts, limits=limits)
+    _put_back(
+        module, facts, {**_by_name(module, limits), **{name: tensor(name, None) for name in loose}}, where, limits
+    )
+    refuse_meta(module, where=where, limits=limits)
+    return report
+
+
+def prepare(module: nn.Module, facts: Facts, *, where: str, limits: Limits = DEFAULT) -> None:
+    """Bring an empty module to what the facts say of its places: dtypes, ties, persistence, versions."""
+    places = {slot.name: slot for slot in slots(module, limits=limits)}
+    for name, dtype in facts.dtypes.items():
+        slot = _place(places, name, f"{where}.dtypes")
+        assert slot.tensor is not None  # _place() gives places that hold a tensor
+        _put(slot, slot.tensor.detach().to(NAMED[dtype]))
+    places = {slot.name: slot for slot in slots(module, limits=limits)}
+    for name, first in facts.ties.items():
+        slot, other = _place(places, name, f"{where}.ties"), _place(places, first, f"{where}.ties")
+        assert slot.tensor is not None
+        assert other.tensor is not None
+        if slot.tensor.shape != other.tensor.shape or first in facts.ties:
+            raise FormatError(f"{name!r} and {first!r} can't be one tensor", where=f"{where}.ties")
+        _table(slot)[slot.attribute] = other.tensor
+    for name in facts.transient:
+        slot = _place(places, name, f"{where}.transient")
+        if slot.kind == "parameter":
+            raise FormatError(f"{name!r} is a parameter, not a buffer", where=f"{where}.transient")
+        slot.module._non_persistent_buffers_set.add(slot.attribute)
+    parts = dict(modules(module, limits=limits))
+    for path, version in facts.versions.items():
+        part = _part(parts, path, f"{where}.versions")
+        if version > part._version:
+            what = f"{type(part).__name__} of version {version} is newer than the one here, {part._version}"
+            raise UnsupportedError(what, where=where, hint="update torch")
+
+
+def expected(module: nn.Module, *, limits: Limits = DEFAULT) -> dict[str, torch.Tensor]:
+    """The tensors that a module needs, by stored name, each once; non-persistent buffers that hold no values too."""
+    first: dict[int, str] = {}
+    wanted: dict[str, torch.Tensor] = {}
+    for slot in slots(module, limits=limits):
+        if slot.tensor is not None and slot.tensor.is_meta and id(slot.tensor) not in first:
+            first[id(slot.tensor)] = slot.name
+            wanted[stored_name(slot.name)] = slot.tensor
+    return wanted
+
+
+def assign(module: nn.Module, values: Mapping[int, torch.Tensor], facts: Facts, *, limits: Limits = DEFAULT) -> None:
+    """Put each value wherever its empty twin (by id) stands, at every place that shares it."""
+    frozen, tracked = set(facts.frozen), set(facts.tracked)
+    made: dict[int, torch.Tensor] = {}
+    for slot in list(slots(module, limits=limits)):
+        value = None if slot.tensor is None else values.get(id(slot.tensor))
+        if slot.tensor is None or value is None:
+            continue
+        key = id(slot.tensor)
+        if key not in made:
+            if slot.kind == "parameter":
+                learns = is_real_or_complex(value.dtype) and slot.name not in frozen
+                made[key] = nn.Parameter(value, requires_grad=learns)
+            else:
+                made[key] = value.requires_grad_(slot.name in tracked)
+        _table(slot)[slot.attribute] = made[key]
+    for _, part in modules(module, limits=limits):
+        if isinstance(part, nn.RNNBase):
+            part._init_flat_weights()  # its own list of its weights still names the empty ones
+
+
+def refuse_meta(module: nn.Module, *, where: str, limits: Limits = DEFAULT) -> None:
+    """UnsupportedError for a tensor that is still on the meta device: it would fail, or lie, at its first use."""
+    left = [slot.name for slot in slots(module, limits=limits) if slot.tensor is not None and slot.tensor.is_meta]
+    for path, part in modules(module, limits=limits):
+        for name, value in part.__dict__.items():
+            if name not in ("_parameters", "_buffers", "_modules"):
+                left += [f"{path}.{name}" for tensor in attributes.tensors_within(value) if tensor.is_meta]
+    if left:
+        raise UnsupportedError(
+            f"no file holds the tensors {', '.join(left[:8])}",
+            where=where,
+            hint="register the architecture with finish=..., a function that computes them on a loaded module",
+        )
+
+
+def _put_back(module: nn.Module, facts: Facts, tensors: Mapping[str, torch.Tensor], where: str, limits: Limits) -> None:
+    """Flags, attributes and extra state."""
+    parts = dict(modules(module, limits=limits))
+    flipped = set(facts.flipped)
+    for path in facts.flipped:
+        _part(parts, path, f"{where}.flipped")
+    for path, part in parts.items():
+        part.training = facts.training != (path in flipped)
+    for path, held in facts.attributes.items():
+        part = _part(parts, path, f"{where}.attributes")
+        for name, document in held.items():
+            place = f"{where}.attributes.{path}.{name}"
+            attributes.restore(part, name, decode(document, where=place, tensors=tensors), place)
+    for path, document in facts.extra_state.items():
+        part = _part(parts, path, f"{where}.extra_state")
+        if type(part).set_extra_state is nn.Module.set_extra_state:
+            raise FormatError(f"a {type(part).__name__} takes no extra state", where=f"{where}.extra_state")
+        part.set_extra_state(decode(document, where=f"{where}.extra_state", tensors=tensors))
+
+
+def _spare(
+    report: MismatchReport, fresh: Callable[[], nn.Module] | None, *, where: str, limits: Limits
+) -> dict[str, torch.Tensor]:
+    """Initialised tensors for the places that the file can't fill."""
+    names = {*report.missing, *report.shapes}
+    if not names:
+        return {}
+    if fresh is None:
+        raise report.error(where)
+    held = {stored_name(slot.name): slot.tensor for slot in slots(fresh(), limits=limits)}
+    return {name: tensor.detach() for name in names if (tensor := held.get(name)) is not None}
+
+
+def _by_name(module: nn.Module, limits: Limits) -> dict[str, torch.Tensor]:
+    found = slots(module, limits=limits)
+    return {stored_name(slot.name): slot.tensor for slot in found if slot.tensor is not None}
+
+
+def _kind(tensor: torch.Tensor) -> tuple[str, tuple[int, ...]]:
+    return STORED_NAMES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape)
+
+
+def _place(places: Mapping[str, Slot], name: str, where: str) -> Slot:
+    slot = places.get(name)
+    if slot is None or slot.tensor is None:
+        raise FormatError(f"the module has no tensor {name!r}", where=where)
+    return slot
+
+
+def _part(parts: Mapping[str, nn.Module], path: str, where: str) -> nn.Module:
+    if path not in parts:
+        raise FormatError(f"the module has no part {path!r}", where=where)
+    return parts[path]
+
+
+def _table(slot: Slot) -> dict[str, torch.Tensor | None]:
+    table: dict[str, torch.Tensor | None] = (
+        slot.module._parameters if slot.kind == "parameter" else slot.module._buffers  # type: ignore[assignment]
+    )
+    return table
+
+
+def _put(slot: Slot, value: torch.Tensor) -> None:
+    if slot.kind == "parameter":
+        value = nn.Parameter(value, requires_grad=is_real_or_complex(value.dtype))
+    _table(slot)[slot.attribute] = value

@@ -115,6 +115,6 @@ def _check_shape(generator: StoredComponent, shape: tuple[int, int]) -> None:
     found = fields.integer("embedding_dim"), fields.integer("data_dim")
     if found != shape:
         raise MismatchError(
-            f"the generator has {found[0]} inputs and {found[1]} outputs, the other parts ask for {shape[0]} and {shape[1]}",
+            f"the generator has {found[0]} inputs, {found[1]} outputs; the other parts need {shape[0]} and {shape[1]}",
             where=generator.where,
         )

@@ -93,7 +93,8 @@ def architecture(tag: str, *, finish: Finish | None = None) -> Callable[[T], T]:
         if not callable(target):
             raise UsageError("only a class or a function can be registered", where=tag)
         is_class = isinstance(target, type)
-        signature = inspect.signature(target)
+        bare = is_class and target.__init__ is torch.nn.Module.__init__  # type: ignore[misc]
+        signature = inspect.Signature() if bare else inspect.signature(target)
         for name, parameter in signature.parameters.items():
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 raise UsageError(f"parameter {name!r} can't be given by name", where=tag, hint="name each parameter")

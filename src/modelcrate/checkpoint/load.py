@@ -29,7 +29,7 @@ from modelcrate.crate import open as open_crate
 from modelcrate.errors import FormatError, MismatchError, ModelcrateError, UnsupportedError, UsageError
 from modelcrate.format.document import Fields
 from modelcrate.limits import DEFAULT, Limits
-from modelcrate.models import module_of
+from modelcrate.module_parts import load_component
 from modelcrate.nn.devices import resolve_device
 from modelcrate.nn.optimizer import OPTIMIZER_TYPE, OptimizerState
 from modelcrate.nn.random_state import RANDOM_STATE_TYPE, Generator, RandomState
@@ -138,7 +138,7 @@ class Checkpoint:
                 hint="build it yourself and restore(networks={name: module}), or register its architecture",
             )
         target = self._device if device is None else resolve_device(device)
-        return module_of(self._crate, component, target)
+        return load_component(component, target)
 
     def restore(
         self,
@@ -240,7 +240,7 @@ class Checkpoint:
         if not isinstance(module, torch.nn.Module):
             raise UsageError(f"expected a torch.nn.Module, got a {type(module).__name__}", where=where)
         component = self._crate[name if role == "networks" else EMA_PREFIX + name]
-        apply, differences = network.prepare(module, _tensors(component), where=where, strict=plan.strict)
+        apply, differences = network.prepare(module, component, where=where, strict=plan.strict)
         plan.differences += differences
         return apply
 

@@ -240,8 +240,10 @@ class CheckpointManager:
         scored: list[tuple[float, int, str]] = []
         for age, path in enumerate(reversed(self.paths())):
             if path not in self._scores:
-                progress = read_progress(path)
-                self._scores[path] = None if isinstance(progress, ModelcrateError) else self._score(progress.metrics, progress.losses)
+                found = read_progress(path)
+                self._scores[path] = (
+                    None if isinstance(found, ModelcrateError) else self._score(found.metrics, found.losses)
+                )
             score = self._scores[path]
             if score is not None:
                 scored.append((score if self.mode == "min" else -score, age, path))

@@ -7,36 +7,39 @@ Values go into the live tensors in place, because the optimizers hold those very
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 from modelcrate.checkpoint.parts import NETWORK_TYPE
 from modelcrate.errors import MismatchError, ModelcrateError, UnsupportedError
-from modelcrate.format.jsontext import Json
-from modelcrate.nn import prefix, walk
-from modelcrate.nn.nested import check_tensor
+from modelcrate.format.document import Fields
+from modelcrate.format.tensors import TensorData
+from modelcrate.format.values import Value
+from modelcrate.module_parts import module_component
+from modelcrate.nn import nested, prefix, walk
+from modelcrate.nn.nested import Tensors, TensorSink, check_tensor
+from modelcrate.nn.state import stored_name
+from modelcrate.nn.tensors import tensor_data
+from modelcrate.storage.component import ComponentData
+from modelcrate.stored import StoredComponent
+
+Copy: TypeAlias = Callable[[str, torch.Tensor], torch.Tensor]
+"""Makes the copy of a tensor that is kept until it is written, given a name that stays the same between saves."""
 
 LISTED = 8
 """Differences named in one message; more are counted."""
+CANDIDATES = 512
+"""Unexpected names among which the near one of a missing name is looked for; the search is slow."""
 
 
-def named_tensors(module: torch.nn.Module, *, where: str) -> dict[str, torch.Tensor]:
-    """Parameters and persistent buffers by name at each place, without wrapper prefixes (tied ones more than once).
-
-    Raises UnsupportedError for a module with extra state, whose kind is unknown.
-    """
-    tensors: dict[str, torch.Tensor] = {}
-    for path, part in walk.modules(module):
-        if type(part).get_extra_state is not torch.nn.Module.get_extra_state:
-            place = f"{where}.{path}" if path else where
-            raise UnsupportedError(f"{type(part).__name__} keeps extra state, which can't be saved", where=place)
-        for slot in walk.own_slots(path, part):
-            if slot.tensor is not None and slot.kind != "transient":
-                tensors[slot.name] = slot.tensor
-    return tensors
+def places(module: torch.nn.Module) -> dict[str, walk.Slot]:
+    """Where the module holds tensors, by stored name without wrapper prefixes (tied ones more than once)."""
+    return {stored_name(slot.name): slot for slot in walk.slots(module) if slot.tensor is not None}
 
 
 def parameter_names(networks: Mapping[str, Any]) -> dict[int, str]:
@@ -50,66 +53,91 @@ def parameter_names(networks: Mapping[str, Any]) -> dict[int, str]:
     return names
 
 
-def capture(module: torch.nn.Module, *, where: str) -> tuple[str, dict[str, Json], dict[str, torch.Tensor]]:
-    """Type tag, config, and tensors (each once, under its first name; not copied) of a live module."""
+def capture(module: torch.nn.Module, *, name: str, role: str, where: str, copy: Copy | None) -> ComponentData:
+    """A live module as a component. With ``copy``, nothing in it changes when the module does.
+
+    Raises UnsupportedError, naming the tensor, for what no crate can hold.
+    """
+    module = prefix.unwrap(module)
     tensors: dict[str, torch.Tensor] = {}
     seen: set[int] = set()
-    for name, tensor in named_tensors(module, where=where).items():
-        check_tensor(tensor, where=f"{where}.{name}")
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            tensors[name] = tensor.detach()
-    tag, config = describe(module, set(tensors))
-    return tag, config, tensors
+    for place, slot in places(module).items():
+        if slot.tensor is not None and slot.kind != "transient" and id(slot.tensor) not in seen:
+            seen.add(id(slot.tensor))
+            check_tensor(slot.tensor, where=f"{where}.{slot.name}")
+            tensors[place] = slot.tensor.detach()
+    described = _describe(module, name, role)
+    if described is None or not set(tensors) <= set(described.tensors or {}):
+        extra = _extra_state(module, where, tensors)
+        described = ComponentData(name=name, role=role, type=NETWORK_TYPE, state=extra)
+    held = {
+        key: tensor_data(tensor if copy is None else copy(f"{name}/{key}", tensor), where=f"{where}.{key}")
+        for key, tensor in tensors.items()
+    }
+    for key, data in (described.tensors or {}).items():
+        if key not in held:
+            held[key] = data if copy is None else TensorData(data.dtype, data.shape, bytes(data.data))
+    return dataclasses.replace(described, tensors=held)
 
 
-def describe(module: torch.nn.Module, names: set[str]) -> tuple[str, dict[str, Json]]:
-    """What the module is, if a crate can say it and would hold the same tensors; else only that it is a network."""
-    from modelcrate.module_parts import take_apart
-
+def _describe(module: torch.nn.Module, name: str, role: str) -> ComponentData | None:
+    """The component that is loadable without the training code; None where a crate can't say what the module is."""
     try:
-        parts = take_apart(prefix.unwrap(module))
+        return module_component(module, name=name, role=role)[0]
     except ModelcrateError:
-        return NETWORK_TYPE, {}
-    (component, *others) = parts.components
-    if others or component.state is not None or set(component.tensors or {}) != names:
-        return NETWORK_TYPE, {}
-    return component.type, dict(component.config)
+        return None
+
+
+def _extra_state(module: torch.nn.Module, where: str, tensors: dict[str, torch.Tensor]) -> dict[str, Value] | None:
+    """What modules say of themselves beside their tensors, in the place where every network keeps it."""
+    found: dict[str, Value] = {}
+    sink = TensorSink()
+    for path, part in walk.modules(module):
+        if type(part).get_extra_state is not torch.nn.Module.get_extra_state:
+            found[path] = nested.encode(part.get_extra_state(), where=f"{where}.extra_state[{path!r}]", sink=sink)
+    if not set(tensors).isdisjoint(sink.tensors):
+        raise UnsupportedError("extra state takes the name of a tensor", where=where)
+    tensors.update(sink.tensors)
+    return {"extra_state": found} if found else None
 
 
 def prepare(
-    module: torch.nn.Module, saved: Mapping[str, torch.Tensor], *, where: str, strict: bool
+    module: torch.nn.Module, component: StoredComponent, *, where: str, strict: bool
 ) -> tuple[Callable[[], None], list[str]]:
     """Compare with a live module; what copies the saved values into it, and the differences.
 
     All differences are collected. Raises MismatchError that lists them if ``strict``; else what fits is copied.
     """
-    places = named_tensors(module, where=where)
-    pairs = prefix.match(saved, places)
+    saved: Mapping[str, torch.Tensor] = component.tensors if component.has_weights else {}
+    state = component.state if component.has_state else {}
+    used: set[str] = set(Fields(state, component.where).texts("loose")) if "loose" in state else set()
+    actions, differences = _prepare_extra_state(module, state, saved, used, component.where)
+    slots = places(module)
+    pairs = prefix.match((name for name in saved if name not in used), slots)
     found: dict[int, list[str]] = {}
     for theirs, ours in pairs.items():
-        found.setdefault(id(places[ours]), []).append(theirs)
-    differences = [f"unexpected {name}" for name in saved if name not in pairs]
+        found.setdefault(id(slots[ours].tensor), []).append(theirs)
+    unexpected = [name for name in saved if name not in pairs and name not in used]
+    differences += [f"{name} is unexpected" for name in unexpected]
     copies: list[tuple[torch.Tensor, torch.Tensor]] = []
     seen: set[int] = set()
-    for name, tensor in places.items():
-        if id(tensor) in seen:
+    for name, slot in slots.items():
+        if slot.tensor is None or id(slot.tensor) in seen:
             continue
-        seen.add(id(tensor))
-        sources = found.get(id(tensor), [])
+        seen.add(id(slot.tensor))
+        sources = found.get(id(slot.tensor), [])
         if not sources:
-            close = difflib.get_close_matches(name, [it for it in saved if it not in pairs], 1)
-            differences.append(f"missing {name}" + (f" (there is {close[0]})" if close else ""))
+            if slot.kind != "transient":
+                close = difflib.get_close_matches(name, unexpected[:CANDIDATES], 1) if len(differences) < LISTED else []
+                differences.append(f"{name} is missing" + (f" (is it {close[0]}?)" if close else ""))
             continue
         values = [saved[source] for source in sources]
-        value = values[0]
-        if value.shape != tensor.shape or value.dtype != tensor.dtype:
-            theirs, ours = _describe(value), _describe(tensor)
-            differences.append(f"{name} is {theirs}, here {ours}")
-        elif any(not _equal(value, other) for other in values[1:]):
+        if values[0].shape != slot.tensor.shape or values[0].dtype != slot.tensor.dtype:
+            differences.append(f"{name} is {_kind(values[0])}, here {_kind(slot.tensor)}")
+        elif any(not _equal(values[0], other) for other in values[1:]):
             differences.append(f"{name} is one tensor here, and was saved with different values")
         else:
-            copies.append((tensor, value))
+            copies.append((slot.tensor, values[0]))
     if differences and strict:
         more = f" and {len(differences) - LISTED} more" if len(differences) > LISTED else ""
         raise MismatchError("; ".join(differences[:LISTED]) + more, where=where)
@@ -119,13 +147,35 @@ def prepare(
             with torch.no_grad():
                 for target, value in copies:
                     target.copy_(value)
-        except RuntimeError as error:
-            raise MismatchError(f"a tensor can't be written to: {error}", where=where) from error
+            for action in actions:
+                action()
+        except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
+            raise MismatchError(f"the module refused its state: {error}", where=where) from error
 
     return apply, [f"{where}: {difference}" for difference in differences]
 
 
-def _describe(tensor: torch.Tensor) -> str:
+def _prepare_extra_state(
+    module: torch.nn.Module, state: Mapping[str, Value], tensors: Tensors, used: set[str], where: str
+) -> tuple[list[Callable[[], None]], list[str]]:
+    """What hands each part its extra state, and the parts that have none here or there."""
+    held = Fields(state["extra_state"], f"{where}.extra_state") if "extra_state" in state else None
+    names = () if held is None else held.names()
+    actions: list[Callable[[], None]] = []
+    parts = {
+        path: part
+        for path, part in walk.modules(module)
+        if type(part).set_extra_state is not torch.nn.Module.set_extra_state
+    }
+    for path in names:
+        assert held is not None  # names would be empty
+        value = nested.decode(held.value(path), where=held.path(path), tensors=tensors, used=used)
+        if path in parts:
+            actions.append(functools.partial(parts[path].set_extra_state, value))
+    return actions, [f"extra state of {path!r} is on one side only" for path in set(parts) ^ set(names)]
+
+
+def _kind(tensor: torch.Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 

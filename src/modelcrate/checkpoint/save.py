@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from modelcrate.checkpoint import network
+from modelcrate.checkpoint.network import Copy
 from modelcrate.checkpoint.parts import (
     CHECKPOINT_TYPE,
     EMA_PREFIX,
@@ -31,9 +32,6 @@ from modelcrate.nn.random_state import RANDOM_STATE_TYPE, Generator, RandomState
 from modelcrate.nn.scheduler import SchedulerState
 from modelcrate.nn.tensors import tensor_data
 from modelcrate.storage.component import ComponentData
-
-Copy = Callable[[str, torch.Tensor], torch.Tensor]
-"""Makes the copy of a tensor that is kept until it is written, given a name that stays the same between saves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,14 +168,7 @@ def write(
 def _network(name: str, role: str, module: Any, where: str, copy: Copy | None) -> ComponentData:
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"expected a torch.nn.Module, got a {type(module).__name__}", where=where)
-    tag, config, tensors = network.capture(module, where=where)
-    return ComponentData(
-        name=name,
-        role=role,
-        type=tag,
-        config=config,
-        tensors={key: tensor_data(_copied(copy, name, key, it), where=f"{where}.{key}") for key, it in tensors.items()},
-    )
+    return network.capture(module, name=name, role=role, where=where, copy=copy)
 
 
 def _component(

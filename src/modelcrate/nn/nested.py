@@ -44,8 +44,8 @@ Tensors: TypeAlias = Mapping[str, torch.Tensor]
 
 DEPTH = 24
 """Nested containers of live data; a dict that holds itself has no end, and a tag takes two levels of a document."""
-NAME_LENGTH = 200
-"""Characters of a path that still becomes a tensor's name; beyond it, tensors are numbered."""
+NAME_LENGTH = 512
+"""Characters of a tensor's name (FORMAT.md 6.8); tensors with longer paths are numbered."""
 
 _LEAVES = frozenset(
     [

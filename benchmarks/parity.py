@@ -2,9 +2,10 @@
 
     python benchmarks/parity.py [--corpus tests/corpus] [--case NAME ...] [--json parity.json]
 
-For each file the table says how many cells were compared, how many are equal (text, truth values, categories, identifiers and
-missing cells exactly; numbers and dates to the last digit), and the worst difference of a number, in units of the column's
-standard deviation. The goldens were made by the original library; the README of the corpus says how.
+For each file the table says how many cells were compared, how many are equal (text, truth values, categories,
+identifiers and missing cells exactly; numbers and dates to the last digit), and the worst difference of a number, in
+units of the column's standard deviation. The goldens were made by the original library; the README of the corpus says
+how.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ def compare(found: pd.DataFrame, path: Path, *, free: frozenset[str] = frozenset
     return score
 
 
-def _compare_column(values: pd.Series, wanted: list[str | None], column: dict[str, Any], rows: int, score: Score) -> None:
+def _compare_column(
+    values: pd.Series, wanted: list[str | None], column: dict[str, Any], rows: int, score: Score
+) -> None:
     name, dtype = column["name"], column["dtype"]
     if str(values.dtype) != dtype:
         score.problems.append(f"{name}: dtype {values.dtype} instead of {dtype}")
@@ -140,8 +143,7 @@ def _cell_type(value: object) -> str:
 
 
 def _replay(synthesizer: Synthesizer, **options: Any) -> Replay:
-    again = Replay(synthesizer.core, synthesizer.table, **options)
-    return again
+    return Replay(synthesizer.core, synthesizer.table, **options)
 
 
 def goldens(synthesizer: Synthesizer, case: dict[str, Any], golden: Path) -> Iterator[tuple[str, pd.DataFrame]]:

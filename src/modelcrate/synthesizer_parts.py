@@ -68,17 +68,17 @@ def synthesizer_parts(synthesizer: Synthesizer) -> Parts:
     from modelcrate.module_parts import module_component
 
     core = synthesizer.core
-    states: dict[str, Transformer | ConditionalSampler | Table | RandomState | None] = {
-        "transformer": core.transformer,
-        "sampler": core.sampler,
-        "table": synthesizer.table,
-        "random_state": synthesizer.random_state,
+    states: dict[tuple[str, str], Transformer | ConditionalSampler | Table | RandomState | None] = {
+        ("transformer", "data_transformer"): core.transformer,
+        ("sampler", "conditional_sampler"): core.sampler,
+        ("table", "table"): synthesizer.table,
+        ("random_state", "random_state"): synthesizer.random_state,
     }
     generator, _ = module_component(core.generator, name="generator", role="generator")
     components = [generator]
-    for name, part in states.items():
+    for (name, role), part in states.items():
         if part is not None:
-            components.append(ComponentData(name=name, role=name, type=part.type_tag, state=part.to_document()))
+            components.append(ComponentData(name=name, role=role, type=part.type_tag, state=part.to_document()))
     return Parts(
         model=(SYNTHESIZER, synthesizer.config.to_document()),
         components=components,

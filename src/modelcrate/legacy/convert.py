@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelcrate.crate_writer import Form, write_crate
-from modelcrate.errors import UnsupportedError
+from modelcrate.errors import MismatchError, UnsupportedError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest, digest_of
 from modelcrate.format.manifest import Manifest, Omission, Provenance, Source, identity
 from modelcrate.legacy.families import gretel_actgan
@@ -63,7 +63,9 @@ def convert(
     data = map_file(source)
     provenance = Provenance(
         producer={"modelcrate": __version__},
-        source=Source(digest=digest_of(data), size=len(data), format=legacy.container, versions=found.versions),
+        source=Source(
+            digest=digest_of(memoryview(data)), size=len(data), format=legacy.container, versions=found.versions
+        ),
         created_by=kind,
     )
     manifest = write_crate(
@@ -88,11 +90,21 @@ def convert(
 
 def _check(found: Translation) -> None:
     """Read the documents back as a loader will, so that nothing is written that can't be loaded."""
-    from modelcrate.tabular_parts import read_states
+    from modelcrate.tabular.core import Config
+    from modelcrate.tabular.randomstate import RandomState
+    from modelcrate.tabular.sampler import ConditionalSampler
+    from modelcrate.tabular.synthesizer import check_parts, generator_shape
+    from modelcrate.tabular.table import Table
+    from modelcrate.tabular.transformer import Transformer
 
-    read_states(
-        config=found.model[1],
-        states={part.name: part.state for part in found.components if part.state is not None},
-        generator=next(part.config for part in found.components if part.name == "generator"),
-        where=ROOT,
-    )
+    parts = {part.name: part for part in found.components}
+    config = Config.from_document(dict(found.model[1]), f"{ROOT}.config")
+    transformer = Transformer.from_document(parts["transformer"].state, f"{ROOT}.transformer")
+    sampler = ConditionalSampler.from_document(parts["sampler"].state, f"{ROOT}.sampler")
+    table = Table.from_document(parts["table"].state, f"{ROOT}.table")
+    if "random_state" in parts:
+        RandomState.from_document(parts["random_state"].state, f"{ROOT}.random_state")
+    check_parts(transformer=transformer, sampler=sampler, table=table, config=config)
+    shape = parts["generator"].config
+    if (shape["embedding_dim"], shape["data_dim"]) != generator_shape(transformer, sampler, config):
+        raise MismatchError("the generator's width is not that of its transformer and sampler", where=ROOT)

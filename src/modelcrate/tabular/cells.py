@@ -119,7 +119,8 @@ class Categories:
         for code in used:
             value = self.values[code]
             table[code] = np.nan if dtype.kind == "f" and is_missing(value) else value
-        return table[codes]
+        taken: np.ndarray = table[codes]
+        return taken
 
 
 def inferred(values: Sequence[object]) -> np.dtype[np.generic]:
@@ -146,7 +147,9 @@ def _kind(value: object) -> str:
         return "none"
     if isinstance(value, (bool, np.bool_)):
         return "bool"
-    if isinstance(value, (int, np.integer)) and not isinstance(value, np.timedelta64):
+    if isinstance(value, np.timedelta64):
+        return "object"
+    if isinstance(value, (int, np.integer)):
         return "int"
     if isinstance(value, (float, np.floating)):
         return "float"

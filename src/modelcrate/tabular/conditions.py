@@ -41,7 +41,8 @@ def read_conditions(conditions: Conditions, rows: int | None, fields: Sequence[s
     for frame in frames:
         for name in frame.columns:
             if name not in fields:
-                raise UsageError(f"no column is named {name!r}", where="conditions", hint=f"columns: {', '.join(fields)}")
+                hint = f"columns: {', '.join(fields)}"
+                raise UsageError(f"no column is named {name!r}", where="conditions", hint=hint)
         if not len(frame.columns):
             raise UsageError("no column is known", where="conditions")
         if bool(frame.isna().to_numpy().any()):
@@ -80,7 +81,7 @@ def groups(frame: pd.DataFrame) -> list[Group]:
     return found
 
 
-def matching(frame: pd.DataFrame, known: Mapping[str, object], *, signed: bool = False) -> pd.DataFrame:
+def matching(frame: pd.DataFrame, known: Mapping[str, Any], *, signed: bool = False) -> pd.DataFrame:
     """The rows whose cells are the known ones; floats within a tolerance, and then set to them.
 
     ``signed``: as the original computes the tolerance, which lets no row match a negative value.
@@ -90,10 +91,11 @@ def matching(frame: pd.DataFrame, known: Mapping[str, object], *, signed: bool =
         column = frame[name]
         try:
             if column.dtype.kind == "f":
-                room = value * TOLERANCE  # type: ignore[operator]
+                room = value * TOLERANCE
                 frame = frame[(column - value).abs() <= (room if signed else abs(room))].assign(**{name: value})
             else:
                 frame = frame[(column == value).to_numpy(dtype=bool)]
         except (TypeError, ValueError):
-            raise UsageError(f"{value!r} can't be compared with {column.dtype}", where=f"conditions[{name!r}]") from None
+            where = f"conditions[{name!r}]"
+            raise UsageError(f"{value!r} can't be compared with {column.dtype}", where=where) from None
     return frame

@@ -58,8 +58,8 @@ class ReplayRules:
 class Config:
     """The config of a model of type ``tabular.synthesizer/1``.
 
-    ``noise_dim``: width of the noise. ``batch_size``: rows of a training batch, which a replay repeats. ``conditioning``:
-    what stands beside the noise, one category (``single_discrete``) or a whole encoded row (``anyway``).
+    ``noise_dim``: width of the noise. ``batch_size``: rows of a training batch, which a replay repeats.
+    ``conditioning``: what stands beside the noise: one category (``single_discrete``) or a whole row (``anyway``).
     ``statistics``: whether batch norm uses running or batch statistics while sampling. ``replay`` None: the draws of
     the original depend on training data, which a crate does not hold.
     """
@@ -110,10 +110,8 @@ class Core:
         self.config = config
         parts = list(transformer.activations())
         self.parts = parts
-        self._columns = {
-            kind: torch.tensor([i for start, stop, name in parts if name == kind for i in range(start, stop)], dtype=torch.long)
-            for kind in (TANH, SIGMOID, SOFTMAX)
-        }
+        kinds = np.repeat([name for _, _, name in parts], [stop - start for start, stop, _ in parts])
+        self._columns = {kind: np.flatnonzero(kinds == kind) for kind in (TANH, SIGMOID, SOFTMAX)}
 
     @property
     def device(self) -> torch.device:
@@ -176,7 +174,7 @@ class Core:
         ]
         matrix = torch.cat(made).numpy() if len(made) > 1 else made[0].numpy()
         matrix = matrix.copy()
-        tanh, sigmoid, softmax = (self._columns[kind].numpy() for kind in (TANH, SIGMOID, SOFTMAX))
+        tanh, sigmoid, softmax = (self._columns[kind] for kind in (TANH, SIGMOID, SOFTMAX))
         matrix[:, tanh] = np.tanh(matrix[:, tanh])
         matrix[:, sigmoid] = matrix[:, sigmoid] > 0.0
         matrix[:, softmax] -= np.log(random.standard_exponential((rows, len(softmax)), dtype=np.float32))

@@ -65,8 +65,8 @@ class Field:
     def finish(self, values: pd.Series | None, rows: int, random: Random) -> pd.Series:
         """The field's cells in its own dtype; missing cells widen it as they do in pandas.
 
-        ``values`` are what the model and the constraints gave, or None. Raises :class:`FormatError` where a field that is
-        no key got none, or cells that do not fit the dtype.
+        ``values`` are what the model and the constraints gave, or None. Raises :class:`FormatError` where a field that
+        is no key got none, or cells that do not fit the dtype.
         """
         if self.identifiers is not None and values is None:
             values = self.identifiers.make(rows)

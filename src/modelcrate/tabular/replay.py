@@ -1,8 +1,8 @@
 """The draws and the schedule of the original library, repeated.
 
-The original draws from the process's global generators: Python's ``random``, NumPy's legacy Mersenne Twister and PyTorch's
-CPU generator. A replay draws from generators of its own that stand where the global ones stand after seeding with S, so
-the caller's process is not touched.
+The original draws from the process's global generators: Python's ``random``, NumPy's legacy Mersenne Twister and
+PyTorch's CPU generator. A replay draws from generators of its own, which stand where the global ones stand after
+seeding with S, so the caller's process is not touched.
 """
 
 from __future__ import annotations
@@ -123,7 +123,12 @@ class Replay:
         return Reversal(draws=draws, rounds_unlearned=call not in self.rules.repairs)
 
     def _rows(
-        self, rows: int, call: Call, group: Group | None, known: Mapping[str, object] | None, before: pd.DataFrame | None
+        self,
+        rows: int,
+        call: Call,
+        group: Group | None,
+        known: Mapping[str, object] | None,
+        before: pd.DataFrame | None,
     ) -> pd.DataFrame:
         modelled = self.modelled(rows, known, call)
         frame = self.table.reverse(modelled, rows, self._how(self.outer, call), self.random)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any, Literal, SupportsIndex
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -25,7 +26,7 @@ from modelcrate.tabular.table import Table
 from modelcrate.tabular.transformer import Transformer
 
 BARREN_BLOCKS = 200
-"""Blocks in a row without one acceptable row after which sampling gives up; conditions that never occur would not end."""
+"""Blocks in a row without one acceptable row, after which sampling gives up: some conditions never occur."""
 ROWS_LIMIT = 10**9
 """Rows of one call; more is an accident, and would fill any disk."""
 CHUNK_ROWS = 1 << 18
@@ -47,6 +48,7 @@ class Synthesizer:
         table: Table,
         config: Config,
         random_state: RandomState | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
     ) -> None:
         check_parts(transformer=transformer, sampler=sampler, table=table, config=config)
         self.core = Core(generator, transformer, sampler, config)
@@ -79,11 +81,11 @@ class Synthesizer:
     ) -> pd.DataFrame:
         """``n`` rows as a frame.
 
-        The same ``seed`` (0 to 2**64 - 1) gives the same rows, and the first rows of a larger sample are those of a smaller
-        one; without it every call differs. ``conditions`` is a dict of known cells for all rows, a frame of known cells
-        with one row each, or a list of (dict, rows). ``replay=S`` gives the rows of the original library in a fresh
-        process after ``random.seed(S); numpy.random.seed(S); torch.manual_seed(S)``, ``replay="fixed"`` those of sdv
-        0.17's ``randomize_samples=False``. Too few rows that satisfy conditions or constraints are a warning, none at
+        The same ``seed`` (0 to 2**64 - 1) gives the same rows, and the first rows of a larger sample are those of a
+        smaller one; without it every call differs. ``conditions`` is a dict of known cells for all rows, a frame of
+        known cells with one row each, or a list of (dict, rows). ``replay=S`` gives the rows of the original library in
+        a fresh process after ``random.seed(S); numpy.random.seed(S); torch.manual_seed(S)``, ``replay="fixed"`` those
+        of sdv 0.17's ``randomize_samples=False``. Too few rows that satisfy conditions or constraints are a warning, none at
         all are an error. Raises :class:`UsageError` for wrong arguments, :class:`UnsupportedError` for a replay that is
         not possible.
         """
@@ -98,7 +100,7 @@ class Synthesizer:
         conditions: Conditions | None = None,
         replay: int | Literal["fixed"] | None = None,
     ) -> Iterator[pd.DataFrame]:
-        """The rows of :meth:`sample`, same arguments, in frames one after another, so that any number fits in memory."""
+        """The rows of :meth:`sample`, same arguments, in frames one after another: any number fits in memory."""
         rows = _row_count(n)
         if replay is not None and seed is not None:
             raise UsageError("a replay has its own seed; give seed or replay, not both", where="seed")
@@ -129,8 +131,6 @@ class Synthesizer:
             how = Reversal(draws=draws)
             modelled = self.core.transformer.inverse(matrix, how)
             if known and self.config.force_conditioning:
-                import numpy as np
-
                 for name, value in known.items():
                     modelled[name] = np.full(len(matrix), value, dtype=object if isinstance(value, str) else None)
             random = Random(f"{key} {stream} {number}")

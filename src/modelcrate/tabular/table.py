@@ -113,7 +113,7 @@ class Table:
     def reverse(self, modelled: Mapping[str, np.ndarray], rows: int, how: Reversal, random: Random) -> pd.DataFrame:
         """Modelled columns of shape (rows,) as rows of the original table, keys counted from 0.
 
-        ``random`` decides made-up cells alone. Raises :class:`FormatError` where the parts do not give a field its values.
+        ``random`` decides made-up cells alone. Raises :class:`FormatError` where a field gets no values.
         """
         columns = dict(modelled)
         for column in reversed(self.columns):
@@ -122,7 +122,7 @@ class Table:
         kept = {column.name: columns[column.name] for column in self.columns if column.name in columns}
         frame = self.constraints.reverse_transform(frame_of(kept, rows))
         cells = {
-            field.name: field.finish(frame[field.name] if field.name in frame else None, rows, random)
+            field.name: field.finish(frame.get(field.name), rows, random)
             for field in self.fields
         }
         return pd.DataFrame(

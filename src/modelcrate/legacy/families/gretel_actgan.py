@@ -1,7 +1,8 @@
 """ACTGAN models of gretel-synthetics 0.20 to 0.22.20 as the components of a crate.
 
-The releases differ in three layouts: 0.20 describes spans of the matrix (``SpanInfo``) and keeps a sampler with the whole
-training matrix; 0.21 describes column encodings and keeps category frequencies only; 0.22.2 adds conditioning on any column.
+The releases differ in three layouts: 0.20 describes spans of the matrix (``SpanInfo``) and keeps a sampler with the
+whole training matrix; 0.21 describes column encodings and keeps category frequencies only; 0.22.2 adds conditioning on
+any column.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ _CONDITIONING: Final = {
     "ANYWAY": "anyway",
 }
 LINE_OF_0_21: Final = 370
-"""Where release 0.21.0 defines its softmax. It alone makes a spare batch, and differs in nothing else that a file holds."""
+"""Where release 0.21.0 defines its softmax. It alone makes a spare batch, and nothing else in a file tells it apart."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,8 +76,8 @@ class Translation:
 def translate(view: View) -> Translation:
     """Translate one ACTGAN.
 
-    Raises :class:`FormatError` for what contradicts itself, :class:`UnsupportedError` for what a crate can't carry, both
-    with the attribute's path.
+    Raises :class:`FormatError` for what contradicts itself, :class:`UnsupportedError` for what a crate can't carry,
+    both with the attribute's path.
     """
     view = view.attributes(MODEL)
     refuse_unknown(view, _WRAPPER_NAMES)
@@ -89,17 +90,18 @@ def translate(view: View) -> Translation:
     old = "_data_sampler" in core
     table = translate_table(view["_metadata"])
     transformer = _transformer(core["_transformer"], old=old)
-    sampler = _old_sampler(core["_data_sampler"], transformer) if old else _sampler(core["_condvec_sampler"], transformer)
+    sampler = (_old_sampler if old else _sampler)(core["_data_sampler" if old else "_condvec_sampler"], transformer)
     tensors = generator_tensors(
         core["_generator"], generator=f"{_PACKAGE}.actgan.Generator", residual=f"{_PACKAGE}.actgan.Residual"
     )
     inputs, blocks, outputs = generator_shape(tensors)
+    shape: Document = {"embedding_dim": inputs, "generator_dim": blocks, "data_dim": outputs}
     components = [
         ComponentData(
             name="generator",
             role="generator",
             type="ctgan.generator/1",
-            config={"embedding_dim": inputs, "generator_dim": blocks, "data_dim": outputs},
+            config=shape,
             tensors=tensors,
         ),
         ComponentData(
@@ -339,7 +341,7 @@ def _hyperparameters(view: View) -> Document:
 
 def _plain(view: View) -> Any:
     """A hyperparameter as JSON. Raises UnsupportedError for one that is none."""
-    if view.callee == f"{_PACKAGE}.structures.ConditionalVectorType" or view.callee == "builtins.getattr":
+    if view.callee in (f"{_PACKAGE}.structures.ConditionalVectorType", "builtins.getattr"):
         return str(view.enum(f"{_PACKAGE}.structures.ConditionalVectorType"))
     value = view.value()
     if isinstance(value, (list, tuple)):

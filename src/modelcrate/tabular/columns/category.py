@@ -113,7 +113,7 @@ class Label(TableEncoding):
         return 1
 
     def reverse(self, columns: Sequence[np.ndarray], how: Reversal) -> np.ndarray:
-        values = columns[0].astype(np.float64)
+        values: np.ndarray = columns[0].astype(np.float64)
         if self.noise:
             values = np.floor(values)
         values = np.round(np.clip(values, 0, len(self.categories) - 1))

@@ -38,7 +38,7 @@ class Flag(TableEncoding):
     def reverse(self, columns: Sequence[np.ndarray], how: Reversal) -> np.ndarray:
         values = restore(self.missing, [column.astype(np.float64) for column in columns], how.draws)
         lost = np.isnan(values)
-        found = (np.clip(np.round(np.where(lost, 0.0, values)), 0, 1) == 1).astype(object)
+        found: np.ndarray = (np.clip(np.round(np.where(lost, 0.0, values)), 0, 1) == 1).astype(object)
         found[lost] = np.nan
         return found
 

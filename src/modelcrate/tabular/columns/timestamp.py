@@ -113,7 +113,8 @@ def to_text(dates: np.ndarray, pattern: str) -> np.ndarray:
     whole = np.where(lost, np.datetime64(0, "ns"), dates).astype("datetime64[us]")
     letters = np.datetime_as_string(whole, unit="us").astype("U26").view("U1").reshape(len(dates), 26)
     parts = [
-        letters[:, piece] if isinstance(piece, slice) else np.full((len(dates), 1), piece, dtype="U1") for piece in pieces
+        letters[:, piece] if isinstance(piece, slice) else np.full((len(dates), 1), piece, dtype="U1")
+        for piece in pieces
     ]
     joined = np.ascontiguousarray(np.concatenate(parts, axis=1))
     texts = joined.view(f"U{joined.shape[1]}").reshape(len(dates)).astype(object)

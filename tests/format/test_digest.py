@@ -39,7 +39,9 @@ def test_a_digest_reads_back_from_its_text():
     assert Digest.parse(str(digest), "here") == digest
 
 
-@pytest.mark.parametrize("text", ["", "blake3", "blake3:", "blake3:" + "0" * 63, "sha512:" + "0" * 128, "blake3:" + "0" * 64 + "\n"])
+@pytest.mark.parametrize(
+    "text", ["", "blake3", "blake3:", "blake3:" + "0" * 63, "sha512:" + "0" * 128, "blake3:" + "0" * 64 + "\n"]
+)
 def test_C19_anything_else_is_no_digest(text):
     with pytest.raises(FormatError):
         Digest.parse(text, "here")

@@ -21,7 +21,7 @@ from modelcrate.limits import DEFAULT
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "spec" / "vectors"))
 
-from making.build import rendered  # noqa: E402  (the other implementation of the canonical form)
+from making.build import rendered  # noqa: E402 (the other implementation of the canonical form)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value or 0.0)
@@ -121,5 +121,7 @@ def test_C25_bytes_depend_neither_on_the_hash_seed_nor_on_the_locale():
     outputs = set()
     for seed, locale in [("0", "C"), ("1", "tr_TR.UTF-8")]:
         environment = {**os.environ, "PYTHONHASHSEED": seed, "LC_ALL": locale, "PYTHONPATH": str(ROOT / "src")}
-        outputs.add(subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout)
+        outputs.add(
+            subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout
+        )
     assert len(outputs) == 1

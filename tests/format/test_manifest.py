@@ -19,8 +19,8 @@ from modelcrate.limits import DEFAULT
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "spec" / "vectors"))
 
-from making.build import Raw, sealed  # noqa: E402  (bytes by hand, with the right seal)
-from making.manifests import base  # noqa: E402
+from making.build import Raw, sealed  # (bytes by hand, with the right seal)
+from making.manifests import base
 
 
 def plain(**changes: object) -> Manifest:
@@ -146,9 +146,7 @@ def test_C9_an_omission_escapes_what_it_was_told():
 
 def test_B28_the_number_of_members_is_bounded():
     members = {f"weights/m{index}.safetensors": Member(size=0, digest=digest_of(b"")) for index in range(64)}
-    components = {
-        f"m{index}": Component(role="r", type="a.b/1", weights=name) for index, name in enumerate(members)
-    }
+    components = {f"m{index}": Component(role="r", type="a.b/1", weights=name) for index, name in enumerate(members)}
     with pytest.raises(LimitError):
         plain(members=members, components=components).to_bytes()
     wider = dataclasses.replace(DEFAULT, members=65)
@@ -170,7 +168,13 @@ def test_C17_no_version_escapes_the_checks_by_claiming_to_be_older():
 
 
 def test_C24_urls_and_dates_are_inert_text():
-    text = {"url": "http://x.invalid/", "date": "9999-99-99", "$ref": "http://x.invalid/", "$schema": "x", "zone": "../x"}
+    text = {
+        "url": "http://x.invalid/",
+        "date": "9999-99-99",
+        "$ref": "http://x.invalid/",
+        "$schema": "x",
+        "zone": "../x",
+    }
     assert Manifest.from_bytes(plain(hyperparameters=text).to_bytes()).hyperparameters == text
 
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from modelcrate.errors import FormatError
 from modelcrate.format import names
 
-PIECES = st.sampled_from(["a", "b9", "..", ".", "", "/", "\\", "con", "A", "é", "ａ", "\n", "\0", " ", ":", "~", "x_", "-"])
+PIECES = st.sampled_from(
+    ["a", "b9", "..", ".", "", "/", "\\", "con", "A", "é", "ａ", "\n", "\0", " ", ":", "~", "x_", "-"]
+)
 
 
 def accepted(name: str) -> bool:
@@ -22,7 +24,9 @@ def accepted(name: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("name", ["a", "weights/net.safetensors", "0/1/2.3", "a" * 255, "console/auxiliary", "com10", "a-b_c.d"])
+@pytest.mark.parametrize(
+    "name", ["a", "weights/net.safetensors", "0/1/2.3", "a" * 255, "console/auxiliary", "com10", "a-b_c.d"]
+)
 def test_ordinary_member_names_are_accepted(name):
     assert accepted(name)
 
@@ -61,7 +65,10 @@ def test_a_member_can_not_be_the_folder_of_another():
         names.check_member_set(["a/b/c", "a/b"], where="here")
 
 
-@pytest.mark.parametrize("tag", ["torch.nn.Linear", "os.system", "a/1", "a.b/0", "a.b/1\n", "../a.b/1", "a.b/1/2", "A.b/1", "a.b/", "." * 200])
+@pytest.mark.parametrize(
+    "tag",
+    ["torch.nn.Linear", "os.system", "a/1", "a.b/0", "a.b/1\n", "../a.b/1", "a.b/1/2", "A.b/1", "a.b/", "." * 200],
+)
 def test_F1_what_could_be_imported_or_opened_is_no_tag(tag):
     with pytest.raises(FormatError):
         names.check_tag(tag, where="here")
@@ -71,5 +78,7 @@ def test_F1_what_could_be_imported_or_opened_is_no_tag(tag):
 def test_C9_escaped_text_shows_no_control_and_no_reordering(text):
     shown = names.escape_display(text)
     bad = {"Cc", "Cs", "Zl", "Zp"}
-    assert not [it for it in shown if unicodedata.category(it) in bad or unicodedata.bidirectional(it) in ("RLO", "LRO", "RLE")]
+    assert not [
+        it for it in shown if unicodedata.category(it) in bad or unicodedata.bidirectional(it) in ("RLO", "LRO", "RLE")
+    ]
     assert names.escape_display(shown) == shown

@@ -71,8 +71,12 @@ def test_the_reference_reads_what_is_written(tensors, metadata):
     assert parse_header(data, where="tensors").metadata == metadata
 
 
-@given(TENSORS, st.integers(0, 500), st.integers(0, 2), st.binary(max_size=2) | st.sampled_from(list(b'0189",:{}[] -.eE'))
-       .map(lambda byte: bytes([byte])))
+@given(
+    TENSORS,
+    st.integers(0, 500),
+    st.integers(0, 2),
+    st.binary(max_size=2) | st.sampled_from(list(b'0189",:{}[] -.eE')).map(lambda byte: bytes([byte])),
+)
 def test_the_reference_agrees_with_whatever_is_accepted(tensors, place, cut, junk):
     data = bytearray(whole(tensors, {"a": "b"}))
     header_end = 8 + int.from_bytes(data[:8], "little")
@@ -97,7 +101,10 @@ def test_random_bytes_raise_nothing_foreign(data, framed):
 
 
 def test_the_bytes_do_not_depend_on_the_order_of_insertion():
-    tensors = {name: TensorData(dtype, (2,), bytes(2 * DTYPE_SIZES[dtype])) for name, dtype in zip("badc", ["U8", "F32", "U8", "F64"], strict=True)}
+    tensors = {
+        name: TensorData(dtype, (2,), bytes(2 * DTYPE_SIZES[dtype]))
+        for name, dtype in zip("badc", ["U8", "F32", "U8", "F64"], strict=True)
+    }
     data = whole(tensors)
     assert data == whole(dict(reversed(list(tensors.items()))))
     assert list(ours(data)) == ["c", "a", "b", "d"]

@@ -73,7 +73,10 @@ def same(one: object, other: object) -> bool:
     if isinstance(one, Decimal):
         return str(one) == str(other)
     if isinstance(one, datetime | time_of_day):
-        return one.replace(tzinfo=None) == other.replace(tzinfo=None) and (one.tzinfo, one.fold) == (other.tzinfo, other.fold)
+        return one.replace(tzinfo=None) == other.replace(tzinfo=None) and (one.tzinfo, one.fold) == (
+            other.tzinfo,
+            other.fold,
+        )
     return one == other
 
 
@@ -85,7 +88,12 @@ def test_a_value_reads_back_with_type_and_bits(value):
 
 
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | TEXT | st.binary(max_size=300),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | TEXT
+    | st.binary(max_size=300),
     lambda inner: st.lists(inner, max_size=20) | st.dictionaries(TEXT, inner, max_size=20),
 )
 
@@ -198,7 +206,12 @@ def test_a_boolean_with_another_byte_is_written_as_true():
 
 def test_G1_a_zone_is_not_looked_up_while_it_is_read():
     opened: list[str] = []
-    data = encode({"a": datetime(2020, 7, 1, tzinfo=ZoneInfo("Europe/Madrid")), "b": datetime(2020, 1, 1, tzinfo=Zone("No/Where"))})
+    data = encode(
+        {
+            "a": datetime(2020, 7, 1, tzinfo=ZoneInfo("Europe/Madrid")),
+            "b": datetime(2020, 1, 1, tzinfo=Zone("No/Where")),
+        }
+    )
     zoned = decode(data, where="state")
     sys.addaudithook(lambda name, args: opened.append(str(args[0])) if name == "open" and recording else None)
     recording = True
@@ -244,7 +257,14 @@ def worst(limits: object, unit: bytes, cost: int) -> bytes:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
 @pytest.mark.parametrize(
     ("unit", "cost"),
-    [(b"\x80", 5), (b"\x90", 2), (b"\x81\xa1a\xc0", 7), (b"\x91\xa2ab", 3), (b"\xcb\x3f\xf8\0\0\0\0\0\0", 1), (b"\xd4\x09\x01", 2)],
+    [
+        (b"\x80", 5),
+        (b"\x90", 2),
+        (b"\x81\xa1a\xc0", 7),
+        (b"\x91\xa2ab", 3),
+        (b"\xcb\x3f\xf8\0\0\0\0\0\0", 1),
+        (b"\xd4\x09\x01", 2),
+    ],
     ids=["maps", "lists", "small-maps", "small-lists", "floats", "missing"],
 )
 def test_H14_the_costliest_documents_within_the_limits_stay_below_256_MiB(unit, cost):

@@ -62,7 +62,8 @@ _HARMLESS_HERE = frozenset({
     "types.NoneType", "types.EllipsisType", "types.GenericAlias", "functools.partialmethod", "weakref.ref",
     "weakref.WeakKeyDictionary", "weakref.WeakValueDictionary", "weakref.WeakSet", "copy.copy", "copy.deepcopy",
     "operator.add", "operator.mul", "operator.sub", "operator.truediv", "operator.lt", "operator.gt", "operator.eq",
-    "operator.ne", "operator.le", "operator.ge", "itertools.chain", "itertools.count", "itertools.repeat",
+    "operator.ne", "operator.le", "operator.ge", "_operator.add", "_operator.mul", "_operator.sub", "_operator.truediv",
+    "_operator.lt", "_operator.gt", "_operator.eq", "_operator.ne", "_operator.le", "_operator.ge", "itertools.chain", "itertools.count", "itertools.repeat",
     "itertools.cycle", "itertools.islice", "threading.Lock", "threading.RLock", "logging.Logger", "logging.getLogger",
     "multiprocessing.cpu_count", "warnings.catch_warnings", "msgpack.Timestamp", "numba.core.types.scalars.Integer",
     "io.BytesIO", "io.StringIO", "_io.BytesIO", "_io.StringIO", "asyncio.Event",
@@ -252,8 +253,8 @@ def _harm(module: str, name: str) -> str | None:
 
 
 _REEXPORTED = frozenset({
-    "os", "posix", "nt", "sys", "subprocess", "importlib", "builtins", "shutil", "socket", "ctypes", "pickle", "_pickle",
-    "cPickle", "marshal", "runpy", "pty", "imp", "_imp", "io", "_io", "operator", "_operator", "functools", "gc",
+    "os", "posix", "nt", "sys", "subprocess", "importlib", "builtins", "shutil", "socket", "ctypes", "pickle",
+    "_pickle", "cPickle", "marshal", "runpy", "pty", "imp", "_imp", "io", "_io", "operator", "_operator", "functools", "gc",
     "inspect", "multiprocessing", "threading", "_thread", "signal", "tempfile", "webbrowser", "urllib", "requests",
     "pdb", "bdb", "timeit", "cProfile", "site", "codeop", "linecache", "posixpath", "ntpath", "commands", "pkgutil",
     "zipimport", "pip", "asyncio", "_frozen_importlib", "_frozen_importlib_external", "_posixsubprocess",

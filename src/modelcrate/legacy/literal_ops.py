@@ -30,9 +30,9 @@ class LiteralOps(Stream):
         self.protocol = version
 
     def frame(self) -> None:
-        inside = self.end < self.size
+        inside = self.at < self.framed_until
         length = self._number(8)
-        if inside and self.position <= self.end:
+        if inside:
             self._irregular("a frame inside a frame")
         if length == 0:
             self._irregular("an empty frame")
@@ -40,14 +40,14 @@ class LiteralOps(Stream):
             # The C unpickler fails on it, the Python one reads the rest as the frame.
             self._irregular("a frame longer than the pickle")
             length = self.size - self.position
-        self.end = self.position + length
+        self.end = self.framed_until = self.position + length
 
     def stop(self) -> bool:
         if not self.stack:
             raise self._format("STOP with nothing on the stack")
         if len(self.stack) > 1 or self.fenced:
             self._irregular("STOP leaves items or marks on the stack")
-        if self.end < self.size and self.position < self.end:
+        if self.position < self.framed_until:
             self._irregular("STOP before the end of its frame")
         return True
 

@@ -197,10 +197,15 @@ class _Scan:
         inner.size, inner.room, inner.opcodes, inner.globals = self.size, self.room, self.opcodes, self.globals
         inner.stream(data, member, depth + 1)
         self.room, self.opcodes = inner.room, inner.opcodes
-        telling = any(finding.verdict in ("unknown", "dangerous") for finding in inner.findings)
-        whole = kind in ("torch-legacy", "zip")
-        if telling or whole:
-            self.findings.extend(finding for finding in inner.findings if telling or finding.verdict != "unrecognised")
+        damaged = any(finding.verdict in ("broken", "unrecognised") for finding in inner.findings)
+        if not damaged or kind in ("torch-legacy", "zip"):
+            self.findings.extend(finding for finding in inner.findings if finding.verdict != "unrecognised")
+        else:
+            # Numbers look like opcodes now and then; names that somebody could have written do not come by chance.
+            self.findings.extend(
+                finding for finding in inner.findings
+                if finding.verdict in ("unknown", "dangerous") and _NAME.fullmatch(finding.name)
+            )  # fmt: skip
 
     def swept(self, data: Data, start: int, member: str) -> None:
         """Names in the part of a stream that no machine reads."""
@@ -367,6 +372,7 @@ class _Scan:
             self.understood()
 
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 _ORDER = {verdict: rank for rank, verdict in enumerate(("data", "unrecognised", "broken", "unknown", "dangerous"))}
 
 

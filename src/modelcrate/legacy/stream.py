@@ -60,6 +60,7 @@ class Stream:
         self.position = start
         self.at = start
         self.end = self.size
+        self.framed_until = start
         self.limits = limits
         self.where = where
         self.tolerant = tolerant

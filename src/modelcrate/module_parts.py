@@ -1,4 +1,4 @@
-"""A torch module as a component: taken apart into architecture, arguments and tensors, and put together again."""
+"""A torch module as a component: taken apart into architecture, tensors and facts, and put together again."""
 
 from __future__ import annotations
 
@@ -8,103 +8,102 @@ from typing import Any
 import torch
 
 from modelcrate.crate import Crate
-from modelcrate.errors import FormatError, UnsupportedError, UsageError
+from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
 from modelcrate.format.manifest import Omission
-from modelcrate.nn.materialise import build_meta, materialise, named_tensors
-from modelcrate.nn.registry import built, lookup
-from modelcrate.nn.tensors import DTYPES, NAMES, tensor_data
+from modelcrate.nn import stock
+from modelcrate.nn.materialise import build_meta, materialise, unchanged_globals
+from modelcrate.nn.prefix import unwrap, wrapper_of
+from modelcrate.nn.registry import CAPTURED, Built, built, lookup
+from modelcrate.nn.restore import restore
+from modelcrate.nn.state import Facts, capture
+from modelcrate.nn.tensors import DTYPES, tensor_view
 from modelcrate.parts import MODULE, Parts
 from modelcrate.storage.component import ComponentData
 from modelcrate.stored import StoredComponent
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+FLOATING = tuple(name for name, dtype in DTYPES.items() if dtype.is_floating_point)
+"""Names of the dtypes that a module can be converted to."""
+
+_FLOATING = tuple(name for name, dtype in DTYPES.items() if dtype.is_floating_point)
 
 
 def load_module(crate: Crate, config: Mapping[str, Any], device: torch.device) -> torch.nn.Module:
     """The module of a crate of type ``nn.module/1``, in the mode it was saved in; raises as :func:`load_component`."""
     fields = Fields(dict(config), "manifest.model.config")
     training = fields.boolean("training")
-    dtype = fields.nullable("dtype", lambda name: fields.text(name, choices=tuple(DTYPES)))
+    dtype = fields.nullable("dtype", lambda name: fields.text(name, choices=FLOATING))
     fields.finish()
     if len(crate) != 1:
         raise FormatError(f"a module is one component, the crate has {len(crate)}", where="manifest.components")
     (component,) = crate.values()
-    return load_component(component, device, dtype=None if dtype is None else DTYPES[dtype]).train(training)
+    module = load_component(component, device, dtype=None if dtype is None else DTYPES[dtype])
+    return module if component.has_state else module.train(training)
 
 
 def load_component(
     component: StoredComponent, device: torch.device, *, dtype: torch.dtype | None = None
 ) -> torch.nn.Module:
-    """The module that a component's type, config and tensors describe, in evaluation mode.
+    """The module that a component's type, config, tensors and facts describe.
 
-    Raises FormatError for a component that also has a state, else as :func:`modelcrate.nn.materialise.materialise`.
+    Without facts (no state document) it is in evaluation mode, as :func:`modelcrate.nn.materialise.materialise` gives
+    it, and ``dtype`` says what its floating-point tensors were converted to. Facts say all that themselves.
+    Raises as :func:`modelcrate.nn.restore.restore`, and FormatError for a config that does not fit.
     """
-    if component.has_state:
-        raise FormatError("a module has no state document", where=component.where)
     where = component.where
-    return materialise(
-        component.type, component.config, component.header, component.weights, device, dtype=dtype, where=where
+    header, weights = component.header, component.weights
+    if not component.has_state:
+        return materialise(component.type, component.config, header, weights, device, dtype=dtype, where=where)
+    facts = Facts.from_document(component.state, where=f"{where}.state")
+    found = lookup(component.type, where=f"{where}.type")
+    module = build_meta(found, component.config, dtype=None, where=f"{where}.config")
+    restore(
+        module,
+        {name: (entry.dtype, entry.shape) for name, entry in header.entries.items()},
+        lambda name: tensor_view(weights, header, header.entries[name], where=f"{where} tensor {name}"),
+        facts,
+        where=where,
+        device=device,
     )
+    if found.finish is not None:
+        with unchanged_globals():
+            found.finish(module, device)
+    return module
 
 
 def module_parts(module: torch.nn.Module) -> Parts:
-    """The parts of a live module whose class is registered; raises as :func:`module_component`."""
-    component, dtype = module_component(module, name="module", role="module")
+    """The parts of a live module; raises as :func:`module_component`."""
+    component, omitted = module_component(module, name="module", role="module")
     return Parts(
-        model=(MODULE, {"training": module.training, "dtype": None if dtype is None else NAMES[dtype]}),
-        components=[component],
-        omitted=_omissions(module),
+        model=(MODULE, {"training": unwrap(module).training, "dtype": None}), components=[component], omitted=omitted
     )
 
 
-def module_component(module: torch.nn.Module, *, name: str, role: str) -> tuple[ComponentData, torch.dtype | None]:
-    """A live module as a component, and the dtype to which it was converted after it was built, if it was.
+def module_component(module: torch.nn.Module, *, name: str, role: str) -> tuple[ComponentData, list[Omission]]:
+    """A live module as a component, and what stays behind: hooks, wrappers, attributes that are no data.
 
-    The architecture is built once more, on the meta device, and compared: what would not load is refused here.
-    Raises UsageError for a class that is not registered and for a module that was changed after construction.
+    Layers of torch.nn are described as they are, a registered architecture by its tag and arguments. The architecture
+    is built once more, on the meta device, and compared: what would not load is refused here.
+    Raises UnsupportedError for a class that is neither (it says what to write) and for tensors that no crate holds,
+    UsageError for a registered module that was changed after construction.
     """
-    made = built(module)
-    tensors = named_tensors(module)
-    fresh = build_meta(lookup(made.tag), made.config, dtype=None, where=made.tag)
-    expected = named_tensors(fresh)
-    dtype = _converted(tensors, expected)
-    if dtype is not None:
-        expected = named_tensors(fresh.to(dtype))
-    _compare(tensors, expected, made.tag)
-    data = {each: tensor_data(tensor, where=each) for each, tensor in tensors.items()}
-    return ComponentData(name=name, role=role, type=made.tag, config=made.config, tensors=data), dtype
-
-
-def _converted(tensors: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> torch.dtype | None:
-    """The one dtype of all floating-point tensors, if the architecture builds another."""
-    floating = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
-    if len(floating) != 1 or floating == {it.dtype for it in expected.values() if it.is_floating_point()}:
-        return None
-    return floating.pop()
-
-
-def _compare(tensors: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], tag: str) -> None:
-    for name in sorted(tensors.keys() ^ expected.keys()):
-        what = "was added" if name in tensors else "was removed"
-        raise UsageError(f"{name} {what} after the module was built, so {tag} would not load it", where=tag)
-    for name, tensor in tensors.items():
-        wanted = expected[name]
-        if tensor.shape != wanted.shape or tensor.dtype != wanted.dtype:
-            raise UsageError(
-                f"{name} is {tensor.dtype} {list(tensor.shape)}, {tag} builds {wanted.dtype} {list(wanted.shape)}",
-                where=tag,
-            )
-
-
-def _omissions(module: torch.nn.Module) -> list[Omission]:
-    """Hooks are code and stay behind, in writing; extra state is data of an unknown kind and is refused."""
-    found: list[Omission] = []
-    for name, part in module.named_modules():
-        if type(part).get_extra_state is not torch.nn.Module.get_extra_state:
-            raise UnsupportedError(f"{type(part).__name__} keeps extra state, which can't be saved", where=name)
-        count = sum(len(getattr(part, table, ())) for table in _HOOKS)
-        if count:
-            where = f"module.{name}" if name else "module"
-            found.append(Omission(what=f"{count} hooks", where=where, why="hooks are code"))
-    return found
+    inner, wrapper = unwrap(module), wrapper_of(module)
+    if isinstance(inner.__dict__.get(CAPTURED), Built):
+        made = built(inner)
+        tag, config = made.tag, made.config
+    else:
+        tag, config = stock.TAG, stock.describe(inner)
+    captured = capture(inner, build_meta(lookup(tag), config, dtype=None, where=tag))
+    plain = captured.facts == Facts(training=inner.training)
+    component = ComponentData(
+        name=name,
+        role=role,
+        type=tag,
+        config=config,
+        tensors=captured.data(),
+        state=None if plain else captured.facts.to_document(),
+    )
+    omitted = list(captured.omitted)
+    if wrapper is not None:
+        omitted.insert(0, Omission(what=f"the wrapper {wrapper}", where="module", why="it runs a module, and is no part"))
+    return component, omitted

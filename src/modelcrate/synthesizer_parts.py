@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,8 @@ def synthesizer_parts(synthesizer: Synthesizer) -> Parts:
         ("random_state", "random_state"): synthesizer.random_state,
     }
     generator, _ = module_component(core.generator, name="generator", role="generator")
-    components = [generator]
+    # Flags and versions are the training's; a sampler runs in evaluation mode, and converted crates have no facts.
+    components = [dataclasses.replace(generator, state=None)]
     for (name, role), part in states.items():
         if part is not None:
             components.append(ComponentData(name=name, role=role, type=part.type_tag, state=part.to_document()))

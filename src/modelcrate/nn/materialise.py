@@ -51,7 +51,7 @@ def materialise(
             value = torch.nn.Parameter(value, requires_grad=tensor.requires_grad)
         moved[id(tensor)] = value
     _assign(module, moved, device)
-    with _unchanged_globals():
+    with unchanged_globals():
         if found.finish is not None:
             found.finish(module, device)
     _refuse_meta(module, tag, where=where)
@@ -62,7 +62,7 @@ def build_meta(
     found: Architecture, config: Mapping[str, Any], *, dtype: torch.dtype | None, where: str
 ) -> torch.nn.Module:
     """The module on the meta device, with the global state of torch as it was."""
-    with _unchanged_globals(), torch.device("meta"):
+    with unchanged_globals(), torch.device("meta"):
         module = found.construct(dict(config), where=where)
         return module if dtype is None else module.to(dtype)
 
@@ -136,7 +136,7 @@ def _holds_meta(value: object) -> bool:
 
 
 @contextlib.contextmanager
-def _unchanged_globals() -> Iterator[None]:
+def unchanged_globals() -> Iterator[None]:
     """Whatever a constructor does to torch's random state and default dtype is undone."""
     state, dtype = torch.get_rng_state(), torch.get_default_dtype()
     try:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 
-from modelcrate.errors import FormatError, UnsupportedError, UsageError
+from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError, UsageError
 from modelcrate.format.names import check_tag
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -52,7 +52,7 @@ class Architecture:
             raise FormatError(f"the config does not fit {self.tag}: {error}", where=where) from None
         try:
             module = self.build(**config)
-        except (FormatError, UnsupportedError):
+        except ModelcrateError:
             raise
         except Exception as error:  # whatever a constructor does with values that it did not expect
             what = f"{self.tag} can't be built from its config: {type(error).__name__}: {error}"
@@ -93,7 +93,7 @@ def architecture(tag: str, *, finish: Finish | None = None) -> Callable[[T], T]:
         if not callable(target):
             raise UsageError("only a class or a function can be registered", where=tag)
         is_class = isinstance(target, type)
-        bare = is_class and target.__init__ is torch.nn.Module.__init__  # type: ignore[misc]
+        bare = is_class and getattr(target, "__init__", None) is torch.nn.Module.__init__
         signature = inspect.Signature() if bare else inspect.signature(target)
         for name, parameter in signature.parameters.items():
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
@@ -154,7 +154,14 @@ def _built_in_generator() -> None:
     from modelcrate.nn import generator  # noqa: F401  (registers itself)
 
 
-_BUILT_IN: dict[str, Callable[[], None]] = {"ctgan.generator/1": _built_in_generator}
+def _built_in_stock() -> None:
+    from modelcrate.nn import stock
+
+    build = stock.build_modules
+    _registered[stock.TAG] = Architecture(tag=stock.TAG, build=build, signature=inspect.signature(build))
+
+
+_BUILT_IN: dict[str, Callable[[], None]] = {"ctgan.generator/1": _built_in_generator, "torch.nn/1": _built_in_stock}
 
 
 def _same_source(build: Callable[..., Any], target: Callable[..., Any]) -> bool:

@@ -111,7 +111,7 @@ def _touching(tensors: Mapping[str, torch.Tensor]) -> list[list[str]]:
 
 
 def _shared(tensors: Mapping[str, torch.Tensor]) -> Shared:
-    start = min(tensor.storage_offset() for tensor in tensors.values())
+    start = min(int(tensor.storage_offset()) for tensor in tensors.values())
     members = {
         name: Layout(offset=int(tensor.storage_offset()) - start, stride=tuple(tensor.stride()))
         for name, tensor in tensors.items()

@@ -213,12 +213,12 @@ def _compare(live: list[Slot], built: list[Slot]) -> None:
     for slot in live:
         other = wanted.pop(slot.name, None)
         if other is None:
-            raise UsageError("was added after the module was built, so the crate would not load", where=slot.name)
+            raise UsageError(f"{slot.name} was added after the module was built, so the crate would not load")
         shapes = [None if it.tensor is None else _shape(it.tensor) for it in (slot, other)]
         if shapes[0] != shapes[1]:
-            raise UsageError(f"has shape {shapes[0]}, its architecture builds {shapes[1]}", where=slot.name)
+            raise UsageError(f"{slot.name} has shape {shapes[0]}, its architecture builds {shapes[1]}")
     for name in wanted:
-        raise UsageError("was removed after the module was built, so the crate would not load", where=name)
+        raise UsageError(f"{name} was removed after the module was built, so the crate would not load")
 
 
 def _shape(tensor: torch.Tensor) -> object:

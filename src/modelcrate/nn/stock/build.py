@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,18 +13,28 @@ from torch import nn
 from modelcrate.errors import FormatError, LimitError, UnsupportedError
 from modelcrate.limits import DEFAULT, Limits
 from modelcrate.nn.dtypes import NAMED, is_real_or_complex
+from modelcrate.nn.registry import Architecture, lookup
 from modelcrate.nn.stock import parametrized
 from modelcrate.nn.stock.layer import Children, Config, Layer
 from modelcrate.nn.stock.table import LAYERS
 from modelcrate.nn.stock.tree import EMPTY, Place, TensorSpec, parse_tree
 from modelcrate.nn.walk import own_slots
 
+TAG = "torch.nn/1"
+"""The type of a component whose config is a tree of stock layers."""
+
+
+def build_modules(modules: object) -> nn.Module:
+    """What the tag builds from its config, on the device that the caller set."""
+    return build({"modules": modules}, None)
+
 
 def build(
-    tree: object, device: str | torch.device = "meta", *, where: str = "config", limits: Limits = DEFAULT
+    tree: object, device: str | torch.device | None = "meta", *, where: str = "config", limits: Limits = DEFAULT
 ) -> nn.Module:
     """The model that an untrusted ``tree`` (made by ``describe``) describes, in training mode.
 
+    A registered architecture may stand among the layers, under its tag. ``device=None`` is the one set by the caller.
     On the meta device nothing is allocated and no random number is drawn; on another one, layers are initialised as
     torch initialises them and tensors that no constructor makes are zeros.
     Raises FormatError for a tree that describes no model, UnsupportedError for a layer that is not in the table,
@@ -32,17 +43,20 @@ def build(
     places = parse_tree(tree, where=where, limits=limits)
     checked = [check(place, f"{where}.modules[{index}]") for index, place in enumerate(places)]
     charge(checked, where, limits)
-    with torch.device(device):
+    with contextlib.nullcontext() if device is None else torch.device(device):
         return assemble(checked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A place whose layer is known and whose config is in range; no layer: an empty or shared place."""
+    """A place whose layer is known and whose config is in range; no layer: an empty or shared place.
+
+    The config of a registered architecture is checked when it is built.
+    """
 
     path: str
     where: str
-    layer: Layer | None
+    layer: Layer | Architecture | None
     config: Config
     place: Place
 
@@ -52,6 +66,11 @@ def check(place: Place, where: str) -> Checked:
     if place.same_as is not None or place.layer == EMPTY:
         return Checked(path=place.path, where=where, layer=None, config={}, place=place)
     layer = LAYERS.get(place.layer)
+    if layer is None and "/" in place.layer and place.layer != TAG:
+        if place.tensors or place.parametrizations:
+            raise FormatError("a registered architecture makes its own tensors", where=where)
+        found = lookup(place.layer, where=f"{where}.layer")
+        return Checked(path=place.path, where=where, layer=found, config=place.config, place=place)
     if layer is None:
         raise UnsupportedError(f"no stock layer {place.layer!r} is known here", where=f"{where}.layer")
     config = layer.parse(place.config, f"{where}.config")
@@ -64,7 +83,7 @@ def charge(checked: Sequence[Checked], where: str, limits: Limits) -> None:
     """Count elements and tensors of all layers in integers; LimitError for more than ``limits`` allow."""
     elements = tensors = 0
     for part in checked:
-        if part.layer is not None and part.layer.cost is not None:
+        if isinstance(part.layer, Layer) and part.layer.cost is not None:
             more = part.layer.cost(part.config)
             elements, tensors = elements + more[0], tensors + more[1]
         for spec in part.place.tensors.values():
@@ -108,11 +127,17 @@ def assemble(
 def construct(part: Checked, children: Children) -> nn.Module:
     """The layer as its constructor makes it."""
     assert part.layer is not None  # assemble() calls this for layers only
+    if isinstance(part.layer, Architecture):
+        return part.layer.construct(part.config, where=f"{part.where}.config")
     return part.layer.build(part.config, children, f"{part.where}.config")
 
 
 def finish(made: nn.Module, part: Checked, children: Children) -> nn.Module:
     """Bring a fresh layer to what its place says: dtype, tensors, children in order, parametrisations."""
+    if isinstance(part.layer, Architecture):
+        if children:
+            raise FormatError("a registered architecture makes its own children", where=part.where)
+        return made
     dtype = NAMED[part.place.dtype]
     for slot in list(own_slots("", made)):
         if slot.tensor is not None and is_real_or_complex(slot.tensor.dtype) and slot.tensor.dtype != dtype:

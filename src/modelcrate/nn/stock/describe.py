@@ -14,6 +14,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from modelcrate.errors import ModelcrateError, UnsupportedError
 from modelcrate.limits import DEFAULT, Limits
 from modelcrate.nn.dtypes import NAMED, is_real_or_complex, name_of
+from modelcrate.nn.registry import CAPTURED, Architecture, Built, built
 from modelcrate.nn.stock import parametrized
 from modelcrate.nn.stock.build import Checked, assemble, charge, check
 from modelcrate.nn.stock.layer import Parts
@@ -37,6 +38,8 @@ def describe(module: nn.Module, *, limits: Limits = DEFAULT) -> dict[str, Any]:
     def compare(part: Checked, made: nn.Module) -> Checked:
         found = live[part.path]
         assert found is not None  # assemble() builds layers only
+        if isinstance(part.layer, Architecture):
+            return part
         place = dataclasses.replace(part.place, tensors=_overrides(found, made, part.place))
         finished[part.path] = place
         return dataclasses.replace(part, place=place)
@@ -71,25 +74,34 @@ def parts_of(module: nn.Module) -> Parts:
 def _places(module: nn.Module, limits: Limits) -> list[tuple[Place, nn.Module | None]]:
     """Every place with its layer and config; tensors come later, when there is something to compare with."""
     found: list[tuple[Place, nn.Module | None]] = []
-    hidden: tuple[str, ...] = ()
+    listed: set[str] = set()
+    hidden: str | None = None  # below it, places are not the tree's to list
     for visit in walk(module, limits=limits):
-        if visit.path.startswith(hidden) and hidden:
+        if hidden is not None and f"{visit.path}.".startswith(hidden):
             continue
         if visit.path:
             check_name(visit.path.rpartition(".")[2], visit.path)
         if visit.module is None or visit.same_as is not None:
+            if visit.same_as is not None and visit.same_as not in listed:
+                what = f"shares a module with the inside of a registered architecture ({visit.same_as})"
+                raise UnsupportedError(what, where=visit.path)
             found.append((Place(path=visit.path, layer=EMPTY, same_as=visit.same_as), visit.module))
             continue
         place = _place(visit.path, visit.module)
-        if place.parametrizations:
-            hidden = (*hidden, join(visit.path, parametrized.CHILD) + ".")
-            hidden = (*hidden, join(visit.path, parametrized.CHILD))
+        listed.add(visit.path)
+        if "/" in place.layer:
+            hidden = join(visit.path, "")
+        elif place.parametrizations:
+            hidden = join(join(visit.path, parametrized.CHILD), "")
         found.append((place, visit.module))
     return found
 
 
 def _place(path: str, module: nn.Module) -> Place:
     where = path or "module"
+    if isinstance(module.__dict__.get(CAPTURED), Built):
+        made = built(module)
+        return Place(path=path, layer=made.tag, config=made.config)
     layer = BY_CLASS.get(parametrized.base_class(module))
     if layer is None:
         raise _foreign(type(module), where)

@@ -6,6 +6,7 @@ what stands where. A place is a layer, empty, or the same module as an earlier p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ EMPTY = "none"
 _KINDS = ("parameter", "buffer", "transient")
 _NAME_CHARACTERS = 256
 _PATH_CHARACTERS = 4096
+_PARTS = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +85,9 @@ class Place:
         if self.dtype != "float32":
             document["dtype"] = self.dtype
         if self.tensors:
-            document["tensors"] = {name: spec.to_document() for name, spec in self.tensors.items()}
+            document["tensors"] = [{"name": name, **spec.to_document()} for name, spec in self.tensors.items()]
         if self.parametrizations:
-            document["parametrizations"] = self.parametrizations
+            document["parametrizations"] = [{"name": name, **it} for name, it in self.parametrizations.items()]
         return document
 
     @classmethod
@@ -98,20 +100,24 @@ class Place:
         layer = fields.text("layer", max_length=_NAME_CHARACTERS)
         config = _map(fields, "config")
         dtype = fields.text("dtype", choices=tuple(NAMED)) if fields.has("dtype") else "float32"
-        tensors: dict[str, TensorSpec] = {}
-        if fields.has("tensors"):
-            held = fields.fields("tensors")
-            for name in held.names():
-                check_name(name, held.path(name))
-                tensors[name] = TensorSpec.from_fields(held.fields(name), limits)
-        parametrizations: dict[str, dict[str, Any]] = {}
-        if fields.has("parametrizations"):
-            held = fields.fields("parametrizations")
-            parametrizations = {name: _map(held, name) for name in held.names()}
+        tensors = {name: TensorSpec.from_fields(held, limits) for name, held in _named(fields, "tensors")}
+        parametrizations = {name: _rest(held, "name") for name, held in _named(fields, "parametrizations")}
         fields.finish()
         return cls(
             path=path, layer=layer, config=config, dtype=dtype, tensors=tensors, parametrizations=parametrizations
         )
+
+
+def _named(fields: Fields, name: str) -> Iterator[tuple[str, Fields]]:
+    """The maps of an optional list by the name in each; a list, because their order is that of the module's tables."""
+    seen: set[str] = set()
+    if fields.has(name):
+        for held in fields.each_fields(name, max_items=_PARTS):
+            found = check_name(held.text("name"), held.path("name"))
+            if found in seen:
+                raise FormatError(f"{found!r} stands twice", where=held.where)
+            seen.add(found)
+            yield found, held
 
 
 def _map(fields: Fields, name: str) -> dict[str, Any]:
@@ -122,6 +128,11 @@ def _map(fields: Fields, name: str) -> dict[str, Any]:
     if type(value) is not dict:
         raise FormatError(f"expected a map, found {kind_of(value)}", where=fields.path(name))
     return value
+
+
+def _rest(fields: Fields, *but: str) -> dict[str, Any]:
+    """The fields of a map but those, unchecked."""
+    return {name: fields.value(name) for name in fields.names() if name not in but}
 
 
 def check_name(name: str, where: str) -> str:

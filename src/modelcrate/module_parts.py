@@ -12,12 +12,13 @@ from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
 from modelcrate.format.manifest import Omission
 from modelcrate.nn import stock
+from modelcrate.nn.dtypes import DTYPES
 from modelcrate.nn.materialise import build_meta, materialise, unchanged_globals
 from modelcrate.nn.prefix import unwrap, wrapper_of
 from modelcrate.nn.registry import CAPTURED, Built, built, lookup
 from modelcrate.nn.restore import restore
 from modelcrate.nn.state import Facts, capture
-from modelcrate.nn.tensors import DTYPES, tensor_view
+from modelcrate.nn.tensors import tensor_view
 from modelcrate.parts import MODULE, Parts
 from modelcrate.storage.component import ComponentData
 from modelcrate.stored import StoredComponent
@@ -105,5 +106,6 @@ def module_component(module: torch.nn.Module, *, name: str, role: str) -> tuple[
     )
     omitted = list(captured.omitted)
     if wrapper is not None:
-        omitted.insert(0, Omission(what=f"the wrapper {wrapper}", where="module", why="it runs a module, and is no part"))
+        what = f"the wrapper {wrapper}"
+        omitted.insert(0, Omission(what=what, where="module", why="it runs the module, and is no part of it"))
     return component, omitted

@@ -6,28 +6,9 @@ import torch
 
 from modelcrate.errors import UnsupportedError, UsageError
 from modelcrate.format.tensors import TensorData, TensorEntry, TensorHeader, check_booleans
+from modelcrate.nn.dtypes import DTYPES, STORED_NAMES
 
-DTYPES: dict[str, torch.dtype] = {
-    "BOOL": torch.bool,
-    "U8": torch.uint8,
-    "I8": torch.int8,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-    "U16": torch.uint16,
-    "I16": torch.int16,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "U32": torch.uint32,
-    "I32": torch.int32,
-    "F32": torch.float32,
-    "U64": torch.uint64,
-    "I64": torch.int64,
-    "F64": torch.float64,
-    "C64": torch.complex64,
-}
-"""torch's dtype for each safetensors name (FORMAT.md 6.5)."""
-
-NAMES: dict[torch.dtype, str] = {dtype: name for name, dtype in DTYPES.items()}
+NAMES = STORED_NAMES
 """The safetensors name of each torch dtype that a crate can hold."""
 
 
@@ -37,7 +18,9 @@ def tensor_view(buffer: memoryview, header: TensorHeader, entry: TensorEntry, *,
     ``buffer`` is the whole member, writable and private; the tensor keeps it alive.
     Raises FormatError for a boolean that is neither 0 nor 1 (FORMAT.md 6.10).
     """
-    dtype = DTYPES[entry.dtype]
+    dtype = DTYPES.get(entry.dtype)
+    if dtype is None:
+        raise UnsupportedError(f"this version of torch has no dtype for {entry.dtype}", where=where, hint="update torch")
     if entry.start == entry.end:
         return torch.empty(entry.shape, dtype=dtype)
     start = header.data_start + entry.start

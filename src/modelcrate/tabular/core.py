@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,7 +132,7 @@ class Core:
         rows = noise if condition is None or not condition.shape[1] else torch.cat([noise, condition], dim=1)
         with torch.inference_mode(), _statistics(self.generator, self.config.statistics):
             found: torch.Tensor = self.generator(rows.to(self.device)).cpu()
-        if not bool(torch.isfinite(found).all()):
+        if not math.isfinite(float(found.sum(dtype=torch.float64))):
             raise FormatError("the generator's output is not finite", where="generator")
         return found
 
@@ -177,7 +178,8 @@ class Core:
         tanh, sigmoid, softmax = (self._columns[kind] for kind in (TANH, SIGMOID, SOFTMAX))
         matrix[:, tanh] = np.tanh(matrix[:, tanh])
         matrix[:, sigmoid] = matrix[:, sigmoid] > 0.0
-        matrix[:, softmax] -= np.log(random.standard_exponential((rows, len(softmax)), dtype=np.float32))
+        with np.errstate(divide="ignore"):  # an infinite logit wins, as it should
+            matrix[:, softmax] -= np.log(random.standard_exponential((rows, len(softmax)), dtype=np.float32))
         return matrix
 
 

@@ -124,15 +124,29 @@ def to_text(dates: np.ndarray, pattern: str) -> np.ndarray:
 
 def _truncated(dates: np.ndarray, pattern: str) -> np.ndarray:
     """What writing a date as text and reading it again leaves of it."""
-    named = set(re.findall(r"%-?([A-Za-z])", _plain(pattern)))
+    pattern = _plain(pattern)
+    named = set(re.findall(r"%([A-Za-z])", pattern))
     for unit, needed in UNITS:
         if named == set(needed):
-            return dates.astype(f"datetime64[{unit}]").astype("datetime64[ns]")
+            whole = dates.astype(f"datetime64[{unit}]").astype("datetime64[ns]")
+            return _month_first(whole) if pattern.index("%d") < pattern.index("%m") else whole
     try:
         texts = pd.Series(dates).dt.strftime(pattern)
-        return pd.to_datetime(texts, format=_plain(pattern)).to_numpy("datetime64[ns]")
+        return pd.to_datetime(texts, format=pattern).to_numpy("datetime64[ns]")
     except ValueError:
         return dates
+
+
+def _month_first(dates: np.ndarray) -> np.ndarray:
+    """Dates written with the day first and read with the month first where that gives a month, as pandas 1.5 did."""
+    days = dates.astype("datetime64[D]")
+    month_starts = days.astype("datetime64[M]")
+    years = days.astype("datetime64[Y]")
+    day = (days - month_starts).astype(np.int64)
+    month = (month_starts - years.astype("datetime64[M]")).astype(np.int64)
+    swapped = (years.astype("datetime64[M]") + day).astype("datetime64[D]") + month
+    exchanged = swapped.astype("datetime64[ns]") + (dates - days)
+    return np.where(np.isnat(dates) | (day >= 12), dates, exchanged)
 
 
 def _plain(pattern: str) -> str:

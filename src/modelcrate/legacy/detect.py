@@ -47,7 +47,7 @@ def detect(data: Data) -> str:
         return "empty"
     if head.startswith(OLD_TORCH):
         return "torch-legacy"
-    if head[:1] == b"\x80" and len(head) > 1 and head[1] <= 5:
+    if head[:1] == b"\x80" and len(head) > 1:
         return "pickle"
     for magic, kind in _MAGIC:
         if head.startswith(magic):
@@ -79,14 +79,15 @@ def _starts_like_pickle(head: bytes) -> bool:
     if head[0] in b"(]})N\x88\x89\x8f":
         return len(head) > 1 and head[1] in NAMES
     if head[0] in b"IFLVSPci":
-        line = head.partition(b"\n")
-        return bool(line[1]) and _plausible_line(head[:1], line[0][1:])
+        return _plausible_line(head[:1], head[1:].partition(b"\n")[0], whole=b"\n" in head)
     return True
 
 
-def _plausible_line(opcode: bytes, line: bytes) -> bool:
+def _plausible_line(opcode: bytes, line: bytes, *, whole: bool) -> bool:
     if opcode in (b"I", b"L", b"F"):
         return line.strip(b"L").replace(b".", b"").replace(b"-", b"").replace(b"e", b"").replace(b"+", b"").isdigit()
     if opcode == b"S":
-        return len(line) > 1 and line[:1] == line[-1:] and line[:1] in (b"'", b'"')
-    return len(line) < 400
+        return line[:1] in (b"'", b'"') and (not whole or (len(line) > 1 and line[:1] == line[-1:]))
+    if opcode == b"V":
+        return whole or b"\\u" in line
+    return whole and len(line) < 400

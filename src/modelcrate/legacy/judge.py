@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from modelcrate.legacy.allowed import REFERENCES
+from modelcrate.legacy.extents import extent_complaint
 from modelcrate.legacy.findings import Finding, render
 from modelcrate.legacy.graph import ByteArray, Call, Dict, Extension, Global, Node, PersistentId, describe
 from modelcrate.legacy.machine import COMPUTED, Reading
@@ -121,6 +122,9 @@ class _Judge:
                       offset=call.offset, opcode=call.opcode, call=render(call))  # fmt: skip
         elif self._is_data(call.callee):
             complaint = check_arguments(name, call)
+            if complaint is None:
+                extent = extent_complaint(name, call)
+                complaint = None if extent is None else ("broken", extent)
             if complaint is not None:
                 self._add(complaint[0], name, complaint[1], offset=call.offset, opcode=call.opcode, call=render(call))
         elif name in ("cloudpickle.cloudpickle.subimport", "cloudpickle.cloudpickle.dynamic_subimport"):

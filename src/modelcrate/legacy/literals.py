@@ -7,6 +7,7 @@ spellings (``010``, `` 1``, ``1_0``). What is accepted here is what a pickler wr
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 
@@ -19,6 +20,7 @@ _NAMED = {
     b"\\": b"\\", b"'": b"'", b'"': b'"', b"a": b"\a", b"b": b"\b", b"f": b"\f",
     b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v",
 }  # fmt: skip
+codecs.lookup("raw-unicode-escape")  # imported here, so that no file is the one that causes an import
 FLOAT_TEXT_LIMIT = 400
 """Characters of one float's text; ``repr`` needs at most 24, C's ``%f`` of the largest double 316."""
 

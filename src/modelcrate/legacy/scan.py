@@ -16,6 +16,7 @@ from modelcrate.errors import ModelcrateError
 from modelcrate.legacy.archive import END, LOCAL, Archive, Entry, read_archive
 from modelcrate.legacy.detect import COMPRESSED, detect
 from modelcrate.legacy.findings import Finding, ScanReport, worst
+from modelcrate.legacy.graph import ByteArray, Call
 from modelcrate.legacy.judge import judge
 from modelcrate.legacy.machine import Reading, survey
 from modelcrate.legacy.names import callee_of
@@ -32,7 +33,7 @@ PICKLES = 64
 """Pickles in a row in one stream; the legacy layout of PyTorch has five."""
 SCAN_FINDINGS = 2_000
 _HEADER = re.compile(
-    r"\{'descr': (.{1,60000}), 'fortran_order': (?:True|False), 'shape': \([0-9, L]*\), ?\}\s*", re.DOTALL
+    r"\{'descr': (.{1,60000}), 'fortran_order': (?:True|False), 'shape': \(([0-9, L]*)\), ?\}\s*", re.DOTALL
 )
 
 
@@ -181,12 +182,33 @@ class _Scan:
             if len(self.globals) < 5000:
                 self.globals.setdefault(node.dotted)
         self.findings.extend(judge(reading, allow=self.allow, member=member, torch=torch))
+        streams = self.tensor_streams(reading, member, depth)
         for offset, length in reading.blobs:
-            self.blob(bytes(data[offset : offset + length]), f"{member}[bytes at {offset}]", depth)
+            content = bytes(data[offset : offset + length])
+            if content not in streams:
+                self.blob(content, f"{member}[bytes at {offset}]", depth)
         for call in reading.calls:
             text = call.args[0] if callee_of(call) == "_codecs.encode" and call.args else None
+            if streams and type(text) is str and text.encode("latin-1", "replace") in streams:
+                continue
             if type(text) is str and len(text) > 3 and text[0] in "\x80P\x1fB\x78\xfd]cI(}i\x93":
                 self.blob(text.encode("latin-1", "replace"), f"{member}[bytes at {call.offset}]", depth)
+
+    def tensor_streams(self, reading: Reading, member: str, depth: int) -> set[bytes]:
+        """What ``torch.load`` would be given while unpickling; all of it is looked at, whatever it looks like."""
+        streams: set[bytes] = set()
+        for call in reading.calls:
+            if callee_of(call) == "torch.storage._load_from_bytes" and len(call.args) == 1:
+                content = call.args[0]
+                if isinstance(content, ByteArray):
+                    content = content.data
+                if isinstance(content, Call):
+                    text = content.args[0] if callee_of(content) == "_codecs.encode" and content.args else None
+                    content = text.encode("latin-1", "replace") if type(text) is str else None
+                if isinstance(content, bytes) and content not in streams:
+                    streams.add(content)
+                    self.stream(content, f"{member}[tensor stream at {call.offset}]", depth + 1)
+        return streams
 
     def blob(self, data: bytes, member: str, depth: int) -> None:
         """A byte string that may be a file: what it says is kept only if it says something."""
@@ -334,8 +356,19 @@ class _Scan:
             self.add("broken", "an .npy file with a header that is none", member)
             self.swept(data, start, member)
             return
+        if _DESCRIPTION.fullmatch(match.group(1)) is None:
+            self.add("broken", "an .npy file whose dtype is none", member)
+            return
         self.understood()
-        if "O" in re.sub(r"'[^']*'(?=, *['(\[])", "", match.group(1)) or "|O" in match.group(1):
+        plain = _PLAIN_DTYPE.fullmatch(match.group(1))
+        if plain is not None:
+            count = 1
+            for size in match.group(2).replace("L", "").split(","):
+                count *= int(size) if size.strip() else 1
+            width = int(plain.group(2)) * (4 if plain.group(1) == "U" else 1)
+            if count * width != len(data) - start - length:
+                self.add("broken", "an .npy file whose data do not fill its shape", member)
+        elif "O" in re.sub(r"'[^']*'(?=, *['(\[])", "", match.group(1)) or "|O" in match.group(1):
             rest = bytes(data[start + length :])
             self.pickles(rest, 0, f"{member}[objects]", depth, legacy=False)
 
@@ -372,6 +405,8 @@ class _Scan:
             self.understood()
 
 
+_DESCRIPTION = re.compile(r"""(?:'[^'\\]*'|"[^"\\]*"|[\[\](), 0-9L])+""")
+_PLAIN_DTYPE = re.compile(r"'[<>=|]?([biufcmMSUV])([0-9]{1,9})(?:\[[a-zA-Z0-9]+\])?'")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 _ORDER = {verdict: rank for rank, verdict in enumerate(("data", "unrecognised", "broken", "unknown", "dangerous"))}
 

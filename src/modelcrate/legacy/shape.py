@@ -89,6 +89,8 @@ def _branches(node: Node, found: list[str]) -> list[Node]:
             inner.append(node.callee)
         if node.assigned:
             _collisions([key for key, _ in node.assigned], found)
+        if node.args and isinstance(node.args[0], (list, tuple)):
+            _collisions(list(node.args[0]), found)
         return inner
     return []
 

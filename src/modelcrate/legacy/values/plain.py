@@ -61,11 +61,15 @@ def value_of(node: Node, context: Context, where: str) -> object:
 
 
 class _Converter:
-    """One conversion: the path of containers being converted, to refuse cycles."""
+    """One conversion: the containers being converted, to refuse cycles, and those that were, to keep what is shared.
+
+    A node that is met again gives the same object again, as unpickling would: 64 nested pairs of one list each stay 64.
+    """
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.open: set[int] = set()
+        self.made: dict[int, object] = {}
 
     def value(self, node: Node, where: str, depth: int) -> object:
         kind = type(node)
@@ -78,13 +82,15 @@ class _Converter:
             return bytearray(node.data)
         if isinstance(node, Global):
             return named_value(node, where)
-        if id(node) in self.open:
+        key = id(node)
+        if key in self.made:
+            return self.made[key]
+        if key in self.open:
             raise FormatError("a value that contains itself", where=where)
-        self.open.add(id(node))
-        try:
-            return self._container(node, where, depth + 1)
-        finally:
-            self.open.discard(id(node))
+        self.open.add(key)
+        made = self.made[key] = self._container(node, where, depth + 1)
+        self.open.discard(key)
+        return made
 
     def _container(self, node: Node, where: str, depth: int) -> object:
         if isinstance(node, list):

@@ -79,10 +79,10 @@ def test_C6_a_caller_may_raise_the_limits():
 def test_H13_time_grows_with_the_size_of_the_text_and_no_faster(piece):
     def seconds(size: int) -> float:
         data = b'{"' + piece * (size // len(piece))
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(ModelcrateError):
             jsontext.parse(data, where="json")
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     assert seconds(2_000_000) < 1.0
 

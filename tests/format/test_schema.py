@@ -17,11 +17,10 @@ PUBLISHED = Path(__file__).resolve().parents[2] / "spec" / "schemas"
 PACKAGED = Path(schema.__file__).parent / "schemas"
 FILES = sorted(PUBLISHED.glob("*.schema.json"))
 
-KEYWORDS = {
-    "$schema", "$id", "$defs", "$ref", "$comment", "title", "description", "type", "enum", "const", "anyOf", "oneOf",
-    "allOf", "properties", "required", "additionalProperties", "propertyNames", "minProperties", "maxProperties", "items",
-    "prefixItems", "minItems", "maxItems", "minLength", "maxLength", "pattern", "minimum", "maximum", "if", "then",
-}  # fmt: skip
+KEYWORDS = {"$schema", "$id", "$defs", "$ref", "$comment", "title", "description", "type", "enum", "const", "pattern"}
+KEYWORDS |= {"anyOf", "oneOf", "allOf", "if", "then", "properties", "required", "additionalProperties", "propertyNames"}
+KEYWORDS |= {"minProperties", "maxProperties", "items", "prefixItems", "minItems", "maxItems", "minLength", "maxLength"}
+KEYWORDS |= {"minimum", "maximum"}
 """What a schema may use: nothing that fetches, nothing that asserts formats, nothing with quadratic cost."""
 
 INSIDE = {"properties": dict, "$defs": dict, "items": None, "additionalProperties": None, "propertyNames": None,
@@ -78,7 +77,8 @@ def bounded(node: dict) -> bool:
     types = node.get("type", [])
     types = {types} if isinstance(types, str) else set(types)
     closed = node.get("additionalProperties") is False
-    if "object" in types and not closed and not {"additionalProperties", "propertyNames", "maxProperties"} <= node.keys():
+    counted = {"additionalProperties", "propertyNames", "maxProperties"} <= node.keys()
+    if "object" in types and not closed and not counted:
         return False
     if "array" in types and not {"items", "maxItems"} <= node.keys():
         return False

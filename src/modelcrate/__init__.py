@@ -20,6 +20,7 @@ from modelcrate.version import __version__
 if TYPE_CHECKING:
     from modelcrate import errors
     from modelcrate.crate import Crate, open
+    from modelcrate.inference import load_inference, save_inference
     from modelcrate.inspection import inspect
     from modelcrate.legacy.convert import convert
     from modelcrate.legacy.scan import scan
@@ -35,8 +36,10 @@ __all__ = [
     "errors",
     "inspect",
     "load",
+    "load_inference",
     "open",
     "save",
+    "save_inference",
     "scan",
     "verify",
 ]
@@ -47,8 +50,10 @@ _HOMES = {
     "convert": "modelcrate.legacy.convert",
     "inspect": "modelcrate.inspection",
     "load": "modelcrate.models",
+    "load_inference": "modelcrate.inference",
     "open": "modelcrate.crate",
     "save": "modelcrate.models",
+    "save_inference": "modelcrate.inference",
     "scan": "modelcrate.legacy.scan",
     "verify": "modelcrate.verification",
 }

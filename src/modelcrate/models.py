@@ -17,7 +17,7 @@ from modelcrate.errors import UnsupportedError, UsageError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest
 from modelcrate.format.manifest import Manifest
 from modelcrate.limits import DEFAULT, Limits
-from modelcrate.parts import MODULE, SYNTHESIZER, Parts
+from modelcrate.parts import INFERENCE, MODULE, SYNTHESIZER, Parts
 from modelcrate.storage.regions import IO
 from modelcrate.storage.source import Location
 
@@ -114,4 +114,10 @@ def _load_synthesizer(crate: Crate, config: Mapping[str, Any], device: torch.dev
     return load_synthesizer(crate, config, device)
 
 
-_LOADERS = {MODULE: _load_module, SYNTHESIZER: _load_synthesizer}
+def _load_package(crate: Crate, config: Mapping[str, Any], device: torch.device) -> Any:
+    from modelcrate.inference.load import package_of
+
+    return package_of(crate, config, device)
+
+
+_LOADERS = {MODULE: _load_module, SYNTHESIZER: _load_synthesizer, INFERENCE: _load_package}

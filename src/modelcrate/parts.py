@@ -13,6 +13,8 @@ MODULE = "nn.module/1"
 """A crate of one torch module."""
 SYNTHESIZER = "tabular.synthesizer/1"
 """A crate of a tabular generator: network, transformer, sampler, table."""
+INFERENCE = "inference.package/1"
+"""A crate of a network and what belongs to it for predictions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,13 +76,15 @@ class Block:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype that holds all columns."""
+        dtype: np.dtype[Any]
         if self.matrix is not None:
-            return self.matrix.dtype
+            dtype = self.matrix.dtype
+            return dtype
         if not self.parts:
             return np.dtype(np.float64)
         if any(column.dtype.kind not in NUMERIC for column in self.parts):
             return np.dtype(object)
-        dtype: np.dtype[Any] = np.result_type(*(column.dtype for column in self.parts))
+        dtype = np.result_type(*(column.dtype for column in self.parts))
         return dtype
 
     def floats(self) -> Array:

@@ -13,7 +13,7 @@ from modelcrate.format.document import Fields
 from modelcrate.format.manifest import Omission
 from modelcrate.nn import stock
 from modelcrate.nn.dtypes import DTYPES
-from modelcrate.nn.materialise import build_meta, materialise, unchanged_globals
+from modelcrate.nn.materialise import build_meta, unchanged_globals
 from modelcrate.nn.prefix import unwrap, wrapper_of
 from modelcrate.nn.registry import CAPTURED, Built, built, lookup
 from modelcrate.nn.restore import restore
@@ -47,17 +47,23 @@ def load_component(
 ) -> torch.nn.Module:
     """The module that a component's type, config, tensors and facts describe.
 
-    Without facts (no state document) it is in evaluation mode, as :func:`modelcrate.nn.materialise.materialise` gives
-    it, and ``dtype`` says what its floating-point tensors were converted to. Facts say all that themselves.
+    Without facts (no state document) it is in evaluation mode, and ``dtype`` says what its floating-point tensors were
+    converted to after it was built.
     Raises as :func:`modelcrate.nn.restore.restore`, and FormatError for a config that does not fit.
     """
     where = component.where
     header, weights = component.header, component.weights
-    if not component.has_state:
-        return materialise(component.type, component.config, header, weights, device, dtype=dtype, where=where)
-    facts = Facts.from_document(component.state, where=f"{where}.state")
+    facts = Facts(training=False)
+    if component.has_state:
+        facts = Facts.from_document(component.state, where=f"{where}.state")
     found = lookup(component.type, where=f"{where}.type")
-    module = build_meta(found, component.config, dtype=None, where=f"{where}.config")
+
+    def finish(module: torch.nn.Module) -> None:
+        if found.finish is not None:
+            with unchanged_globals():
+                found.finish(module, device)
+
+    module = build_meta(found, component.config, dtype=dtype, where=f"{where}.config")
     restore(
         module,
         {name: (entry.dtype, entry.shape) for name, entry in header.entries.items()},
@@ -65,10 +71,8 @@ def load_component(
         facts,
         where=where,
         device=device,
+        finish=finish,
     )
-    if found.finish is not None:
-        with unchanged_globals():
-            found.finish(module, device)
     return module
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,10 +14,10 @@ Wanted = Mapping[str, tuple[str, tuple[int, ...]]]
 
 LISTED = 8
 """Differences named in one message; more are counted."""
-SUGGESTED_FOR = 64
-"""Missing names for which a near one is looked for; the search is slow, and a hostile header is long."""
-CANDIDATES = 512
-"""Unexpected names that a near one is looked for among."""
+CANDIDATES = 4096
+"""Unexpected names among which the near one of a missing name is looked for; a hostile header is long."""
+_COMPARED = 16
+_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +73,23 @@ def compare(wanted: Wanted, found: Wanted) -> MismatchReport:
 
 
 def _suggest(missing: Iterable[str], unexpected: Iterable[str]) -> dict[str, str]:
-    candidates = [name for name in unexpected if len(name) <= 200][:CANDIDATES]
+    candidates = [name for name in unexpected if len(name) <= _LENGTH][:CANDIDATES]
     suggestions: dict[str, str] = {}
-    for name in list(missing)[:SUGGESTED_FOR]:
-        if len(name) <= 200:
-            near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+    for name in list(missing)[:LISTED]:
+        if len(name) <= _LENGTH:
+            likely = heapq.nlargest(_COMPARED, candidates, key=lambda other: _common(name, other))
+            near = difflib.get_close_matches(name, likely, n=1, cutoff=0.6)
             suggestions.update({name: near[0]} if near else {})
     return suggestions
+
+
+def _common(one: str, other: str) -> int:
+    """Characters that two names share at the start and at the end: cheap, and what renamed tensors have."""
+    return _ahead(one, other) + _ahead(one[::-1], other[::-1])
+
+
+def _ahead(one: str, other: str) -> int:
+    for index, (ours, theirs) in enumerate(zip(one, other, strict=False)):
+        if ours != theirs:
+            return index
+    return min(len(one), len(other))

@@ -7,7 +7,7 @@ attribute. No state-dict hook of a module runs on names from a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 import torch
 from torch import nn
@@ -37,18 +37,20 @@ def restore(
     dtype: torch.dtype | None = None,
     strict: bool = True,
     fresh: Callable[[], nn.Module] | None = None,
+    finish: Callable[[nn.Module], None] | None = None,
     limits: Limits = DEFAULT,
 ) -> MismatchReport:
     """Fill ``module`` (built on meta) with the tensors in ``found``, which ``read`` gives one by one.
 
     ``dtype`` converts floating-point tensors on the way. ``strict=False`` takes what fits and returns what did not;
     what is missing then comes from ``fresh()``, a newly initialised module of the same architecture, so that nothing is
-    left without values. Wrapper prefixes in the names of ``found`` do not matter.
+    left without values. ``finish`` completes the module before it is searched for tensors without values.
+    Wrapper prefixes in the names of ``found`` do not matter.
     Raises MismatchError with every difference, FormatError for facts that do not fit the module.
     """
     target = device or torch.device("cpu")
     prepare(module, facts, where=where, limits=limits)
-    wanted = expected(module, limits=limits)
+    wanted = expected(module, {*found, *facts.transient}, limits=limits)
     loose = {name: found[name] for name in facts.loose if name in found}
     names = match((name for name in found if name not in loose), wanted)
     known = {names.get(name, name): kind for name, kind in found.items() if name not in loose}
@@ -67,12 +69,14 @@ def restore(
 
     values = {name: tensor(name, like) for name, like in wanted.items()}
     for index, shared in enumerate(facts.shared):
-        if all(name in values for name in shared.members) and not spare:
+        if not spare:
             values.update(shared.lay_out(values, f"{where}.shared[{index}]"))
     assign(module, {id(wanted[name]): value for name, value in values.items()}, facts, limits=limits)
     _put_back(
         module, facts, {**_by_name(module, limits), **{name: tensor(name, None) for name in loose}}, where, limits
     )
+    if finish is not None:
+        finish(module)
     refuse_meta(module, where=where, limits=limits)
     return report
 
@@ -105,14 +109,20 @@ def prepare(module: nn.Module, facts: Facts, *, where: str, limits: Limits = DEF
             raise UnsupportedError(what, where=where, hint="update torch")
 
 
-def expected(module: nn.Module, *, limits: Limits = DEFAULT) -> dict[str, torch.Tensor]:
-    """The tensors that a module needs, by stored name, each once; non-persistent buffers that hold no values too."""
-    first: dict[int, str] = {}
+def expected(module: nn.Module, kept: Container[str], *, limits: Limits = DEFAULT) -> dict[str, torch.Tensor]:
+    """The tensors that a module needs, by stored name, each once.
+
+    A buffer that is not persistent is needed if it is among the ``kept`` names; else whoever built the module fills it.
+    """
+    first: set[int] = set()
     wanted: dict[str, torch.Tensor] = {}
     for slot in slots(module, limits=limits):
-        if slot.tensor is not None and slot.tensor.is_meta and id(slot.tensor) not in first:
-            first[id(slot.tensor)] = slot.name
-            wanted[stored_name(slot.name)] = slot.tensor
+        if slot.tensor is None or not slot.tensor.is_meta or id(slot.tensor) in first:
+            continue
+        stored = stored_name(slot.name)
+        if slot.kind != "transient" or stored in kept or slot.name in kept:
+            first.add(id(slot.tensor))
+            wanted[stored] = slot.tensor
     return wanted
 
 

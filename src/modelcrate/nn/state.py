@@ -38,10 +38,10 @@ from modelcrate.format.tensors import METADATA_KEY, TensorData
 from modelcrate.format.values import Value
 from modelcrate.limits import DEFAULT, Limits
 from modelcrate.nn import attributes
-from modelcrate.nn.dtypes import NAMED, STORED_NAMES, is_real_or_complex, name_of
+from modelcrate.nn.dtypes import NAMED, is_real_or_complex, name_of
 from modelcrate.nn.nested import TensorSink, encode
 from modelcrate.nn.sharing import Shared, find_shared
-from modelcrate.nn.tensors import tensor_data
+from modelcrate.nn.tensors import check_tensor, tensor_data
 from modelcrate.nn.walk import Slot, modules, slots
 
 VERSION = 1
@@ -180,31 +180,6 @@ def stored_name(name: str, where: str | None = None) -> str:
 def place_name(stored: str) -> str:
     """The place whose tensor is stored under a name."""
     return unquote(stored) if "%" in stored else stored
-
-
-def check_tensor(tensor: torch.Tensor, name: str) -> None:
-    """UnsupportedError, naming tensor and reason, for one whose values are no plain dense array of a known dtype."""
-    problem = _tensor_problem(tensor)
-    if problem is not None:
-        raise UnsupportedError(problem, where=name)
-
-
-def _tensor_problem(tensor: torch.Tensor) -> str | None:
-    if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
-        return "the tensor of a lazy module that has not run yet has no values; run one forward pass first"
-    if type(tensor) not in (torch.Tensor, nn.Parameter, nn.Buffer):
-        return f"a tensor of the class {type(tensor).__name__} can't be stored"
-    if tensor.is_quantized:
-        return f"a quantised tensor ({name_of(tensor.dtype)}) can't be stored; dequantise it first"
-    if tensor.is_nested:
-        return "a nested tensor can't be stored"
-    if tensor.layout is not torch.strided:
-        return f"a tensor of layout {str(tensor.layout).removeprefix('torch.')} can't be stored; make it dense first"
-    if tensor.is_meta:
-        return "a tensor on the meta device has no values"
-    if tensor.dtype not in STORED_NAMES:
-        return f"a tensor of dtype {name_of(tensor.dtype)} can't be stored"
-    return None
 
 
 def _compare(live: list[Slot], built: list[Slot]) -> None:

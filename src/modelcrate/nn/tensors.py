@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from modelcrate.errors import UnsupportedError, UsageError
 from modelcrate.format.tensors import TensorData, TensorEntry, TensorHeader, check_booleans
-from modelcrate.nn.dtypes import DTYPES, STORED_NAMES
+from modelcrate.nn.dtypes import DTYPES, STORED_NAMES, name_of
 
 NAMES = STORED_NAMES
 """The safetensors name of each torch dtype that a crate can hold."""
@@ -20,7 +22,7 @@ def tensor_view(buffer: memoryview, header: TensorHeader, entry: TensorEntry, *,
     """
     dtype = DTYPES.get(entry.dtype)
     if dtype is None:
-        raise UnsupportedError(f"this version of torch has no dtype for {entry.dtype}", where=where, hint="update torch")
+        raise UnsupportedError(f"this torch has no dtype for {entry.dtype}", where=where, hint="update torch")
     if entry.start == entry.end:
         return torch.empty(entry.shape, dtype=dtype)
     start = header.data_start + entry.start
@@ -44,3 +46,29 @@ def tensor_data(tensor: torch.Tensor, *, where: str) -> TensorData:
         dense = torch.view_as_real(dense).reshape(-1)
     data = dense.view(torch.uint8).numpy().data if dense.numel() else memoryview(b"")
     return TensorData(NAMES[tensor.dtype], tuple(tensor.shape), data)
+
+
+def check_tensor(tensor: torch.Tensor, name: str) -> None:
+    """UnsupportedError, naming tensor and reason, for one whose values are no plain dense array of a known dtype."""
+    problem = tensor_problem(tensor)
+    if problem is not None:
+        raise UnsupportedError(problem, where=name)
+
+
+def tensor_problem(tensor: torch.Tensor) -> str | None:
+    """Why a tensor can't be stored, or None if it can."""
+    if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
+        return "the tensor of a lazy module that has not run yet has no values; run one forward pass first"
+    if type(tensor) not in (torch.Tensor, nn.Parameter, nn.Buffer):
+        return f"a tensor of the class {type(tensor).__name__} can't be stored"
+    if tensor.is_quantized:
+        return f"a quantised tensor ({name_of(tensor.dtype)}) can't be stored; dequantise it first"
+    if tensor.is_nested:
+        return "a nested tensor can't be stored"
+    if tensor.layout is not torch.strided:
+        return f"a tensor of layout {str(tensor.layout).removeprefix('torch.')} can't be stored; make it dense first"
+    if tensor.is_meta:
+        return "a tensor on the meta device has no values"
+    if tensor.dtype not in NAMES:
+        return f"a tensor of dtype {name_of(tensor.dtype)} can't be stored"
+    return None

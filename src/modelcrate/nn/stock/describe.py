@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from modelcrate.errors import ModelcrateError, UnsupportedError
 from modelcrate.limits import DEFAULT, Limits
@@ -20,6 +19,7 @@ from modelcrate.nn.stock.build import Checked, assemble, charge, check
 from modelcrate.nn.stock.layer import Parts
 from modelcrate.nn.stock.table import BY_CLASS
 from modelcrate.nn.stock.tree import EMPTY, Place, TensorSpec, check_name, to_document
+from modelcrate.nn.tensors import check_tensor
 from modelcrate.nn.walk import Slot, join, own_slots, walk
 
 
@@ -105,29 +105,28 @@ def _place(path: str, module: nn.Module) -> Place:
     layer = BY_CLASS.get(parametrized.base_class(module))
     if layer is None:
         raise _foreign(type(module), where)
-    for slot in own_slots(path, module):
-        if isinstance(slot.tensor, UninitializedParameter | UninitializedBuffer):
-            raise _lazy(type(module), where)
+    dtype = _dtype(module, path)  # first: it refuses tensors that have no shape to speak of
     return Place(
         path=path,
         layer=layer.tag,
         config=layer.capture(parts_of(module), where),
-        dtype=_dtype(module, where),
+        dtype=dtype,
         parametrizations=parametrized.describe(module, where),
     )
 
 
-def _dtype(module: nn.Module, where: str) -> str:
+def _dtype(module: nn.Module, path: str) -> str:
     """The dtype that most of a layer's own floating-point tensors have."""
-    tensors = [slot.tensor for slot in own_slots("", module)]
-    for _, computed in parametrized.parametrized(module):
-        tensors += list(computed._parameters.values())
-    names = Counter(name_of(it.dtype) for it in tensors if it is not None and is_real_or_complex(it.dtype))
-    for name, _ in names.most_common(1):
-        if name not in NAMED:
-            raise UnsupportedError(f"a layer of dtype {name} can't be stored", where=where)
-        return name
-    return "float32"
+    tensors = {slot.attribute: slot.tensor for slot in own_slots("", module)}
+    for name, computed in parametrized.parametrized(module):
+        tensors |= {f"{name}.{kind}": tensor for kind, tensor in computed._parameters.items()}
+    names: Counter[str] = Counter()
+    for name, tensor in tensors.items():
+        if tensor is not None and not tensor.is_meta:
+            check_tensor(tensor, join(path, name))
+        if tensor is not None and is_real_or_complex(tensor.dtype):
+            names[name_of(tensor.dtype)] += 1
+    return names.most_common(1)[0][0] if names else "float32"
 
 
 def _overrides(live: nn.Module, made: nn.Module, place: Place) -> dict[str, TensorSpec]:
@@ -139,7 +138,7 @@ def _overrides(live: nn.Module, made: nn.Module, place: Place) -> dict[str, Tens
         if name not in held and name not in place.parametrizations:
             raise _removed(live, name, where)
     return {
-        name: _spec(slot, f"{where}.{name}")
+        name: _spec(slot, join(place.path, name))
         for name, slot in held.items()
         if name not in expected or _signature(slot) != _signature(expected[name], NAMED[place.dtype])
     }
@@ -155,10 +154,9 @@ def _signature(slot: Slot, dtype: torch.dtype | None = None) -> tuple[str, objec
 def _spec(slot: Slot, where: str) -> TensorSpec:
     if slot.tensor is None:
         return TensorSpec(kind=slot.kind, dtype=None, shape=None)
-    name = name_of(slot.tensor.dtype)
-    if name not in NAMED:
-        raise UnsupportedError(f"a tensor of dtype {name} can't be stored", where=where)
-    return TensorSpec(kind=slot.kind, dtype=name, shape=tuple(slot.tensor.shape))
+    if not slot.tensor.is_meta:
+        check_tensor(slot.tensor, where)
+    return TensorSpec(kind=slot.kind, dtype=name_of(slot.tensor.dtype), shape=tuple(slot.tensor.shape))
 
 
 def _shape(tensor: torch.Tensor | None) -> tuple[int, ...] | None:

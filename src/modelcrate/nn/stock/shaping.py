@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from modelcrate.nn.stock.kinds import Flag, Real, Several, Whole, Word, sizes
-from modelcrate.nn.stock.layer import Config, Field, Layer, layer
+from modelcrate.nn.stock.layer import Children, Config, Field, Layer, layer
 
 COUNT = Whole(minimum=1)
 COUNT_OR_NONE_AT_ALL = Whole(minimum=0)
@@ -27,6 +29,16 @@ def _bilinear_cost(config: Config) -> tuple[int, int]:
 
 def _embedding_cost(config: Config) -> tuple[int, int]:
     return config["num_embeddings"] * config["embedding_dim"], 1
+
+
+def _make_embedding(cls: type[nn.Module]) -> Callable[[Config, Children], nn.Module]:
+    def make(config: Config, children: Children) -> nn.Module:
+        if torch.get_default_device().type != "meta":
+            return cls(**config)
+        # Drawing normal numbers on the meta device imports hundreds of modules of torch, and takes seconds.
+        return cls(**config, _weight=torch.empty(config["num_embeddings"], config["embedding_dim"]))
+
+    return make
 
 
 _EMBEDDING: dict[str, Any] = {
@@ -72,11 +84,12 @@ LAYERS: tuple[Layer, ...] = (
         out_features=COUNT_OR_NONE_AT_ALL,
         bias=BIAS,
     ),
-    layer("embedding", nn.Embedding, cost=_embedding_cost, **_EMBEDDING),
+    layer("embedding", nn.Embedding, cost=_embedding_cost, make=_make_embedding(nn.Embedding), **_EMBEDDING),
     layer(
         "embedding_bag",
         nn.EmbeddingBag,
         cost=_embedding_cost,
+        make=_make_embedding(nn.EmbeddingBag),
         **_EMBEDDING,
         mode=Word(choices=("sum", "mean", "max")),
         include_last_offset=Field(FLAG, absent=False),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
 from modelcrate.crate_writer import write_crate
@@ -81,6 +80,8 @@ class Crate(Mapping[str, StoredComponent]):
         if sum(self.manifest.members[name].size for name in names) < PARALLEL_FROM:
             results = [self._problem(name) for name in names]
         else:
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(min(len(names), os.cpu_count() or 1)) as pool:
                 results = list(pool.map(self._problem, names))
         return [problem for problem in results if problem is not None]

@@ -18,15 +18,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from modelcrate.errors import StorageError, UsageError
 from modelcrate.format.buffers import Buffer
 from modelcrate.storage.regions import storage_error
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 SYNC_EVERY = 64 << 20
 """Bytes after which a sync is started in the background."""
@@ -50,7 +51,7 @@ def replacing_file(path: str, *, overwrite: bool) -> Iterator[Output]:
     """
     folder, _ = _split(path)
     _check_target(path, stat.S_ISREG, "a regular file", overwrite=overwrite)
-    temporary = os.path.join(folder, f".modelcrate-{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(folder, f".modelcrate-{os.urandom(8).hex()}.tmp")
     try:
         descriptor = os.open(temporary, _WRITE, 0o666)
     except OSError as error:
@@ -79,11 +80,13 @@ def replacing_folder(path: str, *, overwrite: bool) -> Iterator[str]:
     holds a ``manifest.json``, so that a slip of the pen can't remove a home directory. Raises like
     :func:`replacing_file`.
     """
+    import shutil
+
     parent, name = _split(path)
     replaces = _check_target(path, stat.S_ISDIR, "a folder", overwrite=overwrite)
     if replaces and not os.path.isfile(os.path.join(path, "manifest.json")):
         raise StorageError("the folder is not a crate, so it is not replaced", where=path)
-    token = secrets.token_hex(8)
+    token = os.urandom(8).hex()
     temporary = os.path.join(parent, f".modelcrate-{token}.tmp")
     aside = os.path.join(parent, f"{name[:200]}.{token}.old")
     try:
@@ -165,6 +168,8 @@ class Output:
         if self._sync is not None:
             self._sync.result()
         if self._thread is None:
+            from concurrent.futures import ThreadPoolExecutor
+
             self._thread = ThreadPoolExecutor(1)
         self._sync = self._thread.submit(getattr(os, "fdatasync", os.fsync), self._descriptor)
         self._unsynced = 0

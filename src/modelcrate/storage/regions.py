@@ -10,7 +10,6 @@ import errno
 import mmap
 import os
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from modelcrate.errors import IntegrityError, LimitError, StorageError
@@ -81,6 +80,8 @@ def read_region(descriptor: int, start: int, size: int, *, where: str) -> memory
         if size <= READ_STEP:
             fill(0)
         else:
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(READ_THREADS) as pool:
                 for _ in pool.map(fill, range(0, size, READ_STEP)):
                     pass

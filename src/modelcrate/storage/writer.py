@@ -10,8 +10,8 @@ import os
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from modelcrate.errors import UsageError
 from modelcrate.format.buffers import Buffer, byte_view
@@ -19,6 +19,9 @@ from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest, new_hasher
 from modelcrate.format.names import MANIFEST_NAME, check_member_name, check_member_set
 from modelcrate.storage import ziplayout as zl
 from modelcrate.storage.atomic import Output, create_file, replacing_file, replacing_folder
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 STEP = 8 << 20
 """Bytes of one write; hashing runs at most :data:`AHEAD` steps behind, so generated chunks don't pile up in memory."""
@@ -151,6 +154,8 @@ def _copy(output: Output, payload: Payload, algorithm: str) -> Written:
             checksum(piece)
             output.write(piece)
     else:
+        from concurrent.futures import ThreadPoolExecutor
+
         # One thread for each of the two, so that each sees the pieces in their order.
         with ThreadPoolExecutor(1) as digests, ThreadPoolExecutor(1) as checksums:
             pending: deque[Future[object]] = deque()

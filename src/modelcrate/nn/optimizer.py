@@ -10,7 +10,7 @@ put back afterwards, where the parameter still has the dtype that it was saved w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -265,7 +265,9 @@ class OptimizerState:
         for index, values in self.state.items():
             parameter = pairs[index][1]
             exact[index] = {key: _placed(value, parameter, self.on_host.get(key)) for key, value in values.items()}
-        state = {**self.shared, **{pairs[index][0]: dict(values) for index, values in exact.items()}}
+        state = dict(self.shared)
+        for index, values in exact.items():
+            state[pairs[index][0]] = {key: value if _castable(value) else None for key, value in values.items()}
         try:
             optimizer.load_state_dict({"state": state, "param_groups": groups})
         except (ValueError, TypeError, KeyError, IndexError, RuntimeError, AttributeError) as error:
@@ -273,8 +275,8 @@ class OptimizerState:
         if getattr(type(optimizer), "load_state_dict", None) is torch.optim.Optimizer.load_state_dict:
             for index, values in exact.items():
                 parameter = pairs[index][1]
-                if STORED_NAMES.get(parameter.dtype) == self.parameters[index].dtype:
-                    _settle(optimizer.state[parameter], values, self.on_host)
+                same = STORED_NAMES.get(parameter.dtype) == self.parameters[index].dtype
+                _settle(optimizer.state[parameter], values, self.on_host, same)
 
 
 class _Renamed(TensorSink):
@@ -345,12 +347,26 @@ def _placed(value: Any, parameter: torch.Tensor, on_host: bool | None) -> Any:
     return value
 
 
-def _settle(live: dict[str, Any], exact: Mapping[str, Any], on_host: Mapping[str, bool | None]) -> None:
-    """Put back what ``load_state_dict`` changed: dtypes that are not the parameter's, the place of numbers, texts."""
+def _castable(value: Any) -> bool:
+    """Whether ``Optimizer.load_state_dict`` can rebuild a value; texts and arrays it breaks."""
+    if isinstance(value, list | tuple):
+        return all(map(_castable, value))
+    if isinstance(value, dict):
+        return all(map(_castable, value.values()))
+    return isinstance(value, torch.Tensor) or not isinstance(value, Iterable)
+
+
+def _settle(live: dict[str, Any], exact: Mapping[str, Any], on_host: Mapping[str, bool | None], same: bool) -> None:
+    """Put back what ``load_state_dict`` changed.
+
+    That is values that it can't rebuild, and, where the parameter has the ``same`` dtype as when it was saved, dtypes
+    of state that are not the parameter's, and the place of numbers.
+    """
     for key, value in exact.items():
         if key not in live:
             continue
         if not isinstance(value, torch.Tensor):
-            live[key] = value
-        elif live[key] is not value and (live[key].dtype != value.dtype or on_host.get(key) is not None):
+            if same or not _castable(value):
+                live[key] = value
+        elif same and live[key] is not value and (live[key].dtype != value.dtype or on_host.get(key) is not None):
             live[key] = value.to(live[key].device) if on_host.get(key) is None else value

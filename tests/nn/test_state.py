@@ -134,7 +134,7 @@ def test_a_subclass_of_tensor_is_refused(tmp_path: Path) -> None:
 
     module = nn.Module()
     module.register_buffer("held", torch.ones(2).as_subclass(Marked))
-    with pytest.raises(UnsupportedError, match="held: .*Marked"):
+    with pytest.raises(UnsupportedError, match=r"held: .*Marked"):
         kept(module, tmp_path)
 
 
@@ -238,7 +238,6 @@ def test_flags_come_back_module_by_module(tmp_path: Path) -> None:
     again = kept(module, tmp_path)
     assert [part.training for part in again.modules()] == [part.training for part in module.modules()]
     assert [it.requires_grad for it in again.parameters()] == [it.requires_grad for it in module.parameters()]
-    assert not kept(module.eval(), tmp_path / "x")[1].training if (tmp_path / "x").mkdir() is None else False
 
 
 def test_integer_parameters_and_learning_buffers(tmp_path: Path) -> None:
@@ -537,7 +536,7 @@ def test_all_differences_are_told_together_with_the_nearest_names() -> None:
             module,
             renamed={"2.weight": "2.wieght"},
             without=["1.running_mean"],
-            tensors={"0.weight": torch.ones(3, 3), "0.bias": torch.ones(3, dtype=torch.float64), "extra": torch.ones(1)},
+            tensors={"0.weight": torch.ones(3, 3), "0.bias": torch.ones(3).double(), "extra": torch.ones(1)},
         )
     text = str(told.value)
     assert "2.weight is missing (is it 2.wieght?)" in text

@@ -19,6 +19,7 @@ from modelcrate.version import __version__
 
 if TYPE_CHECKING:
     from modelcrate import errors
+    from modelcrate.checkpoint import Checkpoint, CheckpointManager, load_checkpoint, save_checkpoint
     from modelcrate.crate import Crate, open
     from modelcrate.inference import load_inference, save_inference
     from modelcrate.inspection import inspect
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from modelcrate.verification import verify
 
 __all__ = [
+    "Checkpoint",
+    "CheckpointManager",
     "Crate",
     "__version__",
     "architecture",
@@ -36,23 +39,29 @@ __all__ = [
     "errors",
     "inspect",
     "load",
+    "load_checkpoint",
     "load_inference",
     "open",
     "save",
+    "save_checkpoint",
     "save_inference",
     "scan",
     "verify",
 ]
 
 _HOMES = {
+    "Checkpoint": "modelcrate.checkpoint",
+    "CheckpointManager": "modelcrate.checkpoint",
     "Crate": "modelcrate.crate",
     "architecture": "modelcrate.nn.registry",
     "convert": "modelcrate.legacy.convert",
     "inspect": "modelcrate.inspection",
     "load": "modelcrate.models",
+    "load_checkpoint": "modelcrate.checkpoint",
     "load_inference": "modelcrate.inference",
     "open": "modelcrate.crate",
     "save": "modelcrate.models",
+    "save_checkpoint": "modelcrate.checkpoint",
     "save_inference": "modelcrate.inference",
     "scan": "modelcrate.legacy.scan",
     "verify": "modelcrate.verification",

@@ -10,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 import modelcrate
 from modelcrate.crate import ComponentData, write_crate
@@ -20,6 +22,7 @@ from modelcrate.format.tensors import DTYPE_SIZES as TENSOR_SIZES
 from modelcrate.format.tensors import TensorData
 from modelcrate.format.values import Missing, Zone
 from modelcrate.format.version import CURRENT
+from modelcrate.stored import StoredComponent
 
 HERE = Path(__file__).resolve().parent
 LEGACY = HERE.parents[2] / "tests" / "corpus" / "actgan" / "no_rounding" / "model.pkl"
@@ -81,11 +84,12 @@ def write(folder: Path) -> None:
 
 
 def save_network(path: Path) -> None:
-    import torch
-    from torch import nn
-
     torch.manual_seed(0)
     modelcrate.save(nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2)), path)
+
+
+def shapes(part: StoredComponent) -> dict[str, list[object]]:
+    return {name: [tensor.dtype, *tensor.shape] for name, tensor in part.data.items()}
 
 
 def describe(path: Path) -> dict[str, object]:

@@ -17,7 +17,7 @@ from torch import nn
 
 from modelcrate.errors import MismatchError, UsageError
 from modelcrate.tabular.conditions import Conditions, groups, matching, read_conditions
-from modelcrate.tabular.core import BLOCK_ROWS, Config, Core
+from modelcrate.tabular.core import Config, Core
 from modelcrate.tabular.draws import SEED_LIMIT, CounterDraws, Reversal
 from modelcrate.tabular.randomstate import RandomState
 from modelcrate.tabular.replay import FIXED_SEED, Replay
@@ -291,8 +291,5 @@ def _report_shortage(found: int, wanted: int) -> None:
     if found == wanted:
         return
     if not found:
-        raise UsageError(
-            f"no row of {BARREN_BLOCKS * BLOCK_ROWS} candidates satisfies the conditions and constraints",
-            where="conditions",
-        )
+        raise UsageError("no row satisfies the conditions and constraints", where="conditions")
     warnings.warn(f"only {found} of {wanted} rows satisfy the conditions and constraints", stacklevel=4)

@@ -55,8 +55,8 @@ class Column:
         """The column in format values."""
         return {"name": self.name, "dtype": self.dtype, "missing": self.missing, "required": self.required}
 
-    def check(self, cells: Array) -> Array:
-        """Cells, shape (n,), in the declared dtype.
+    def check(self, cells: Array, *, whole: bool = False) -> Array:
+        """Cells, shape (n,), in the declared dtype; with ``whole``, floats may stand for integers if they are whole.
 
         Raises UsageError, naming the column and the row, for a cell of another kind, a number that the dtype can't
         hold, infinity, and a missing cell where none may be.
@@ -78,7 +78,7 @@ class Column:
             self._check_cells(cells, absent)
         if self.dtype in ("text", "any", "number"):
             return cells
-        return self._cast(cells, absent)
+        return self._cast(cells, absent, whole=whole or self.missing)
 
     def _check_cells(self, cells: Array, absent: Array) -> None:
         """Look at single cells: text, where it may be; numbers, where they must be."""
@@ -92,7 +92,7 @@ class Column:
                 shown = repr(cell[:40]) if isinstance(cell, str) else f"a {type(cell).__name__}"
                 raise self._wrong(f"holds {shown} in row {row}")
 
-    def _cast(self, cells: Array, absent: Array) -> Array:
+    def _cast(self, cells: Array, absent: Array, *, whole: bool) -> Array:
         """To the declared NumPy dtype, where that loses no more than the last digits of a float."""
         dtype: np.dtype[Any] = np.dtype(self.dtype)
         if bool(absent.any()) and dtype.kind != "f":
@@ -105,8 +105,8 @@ class Column:
         else:
             source = cells.dtype.kind
         allowed = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[np.dtype(self.dtype).kind]
-        if self.missing and self.dtype not in ("bool", "float16", "float32", "float64"):
-            allowed += "f"  # integers with missing cells come as floats
+        if whole and allowed == "iu":
+            allowed += "f"  # integers with missing cells come as floats, and so do those in an array of floats
         if len(cells) and source not in allowed and not bool(absent.all()):
             raise self._wrong(f"holds {_KINDS[source]}")
         try:

@@ -83,7 +83,7 @@ class TableInput:
             raise UsageError(f"expected shape (n, {len(self.columns)}), found {list(array.shape)}", where="batch")
         if array.dtype.kind in "biuf" and self._uniform(array):
             return Block.of_matrix(array, self.names)
-        cells = [column.check(array[:, place]) for place, column in enumerate(self.columns)]
+        cells = [column.check(array[:, place], whole=True) for place, column in enumerate(self.columns)]
         return Block.of_columns(cells, self.names, rows=len(array))
 
     def _frame_block(self, frame: Any) -> Block:

@@ -206,6 +206,8 @@ def _impute(fitted: _Fitted) -> Step:
     if fitted.get("add_indicator", False):
         flagged = [int(index) for index in vars(fitted["indicator_"])["features_"]]
     dtype = np.dtype(fitted.get("_fill_dtype", fitted.get("_fit_dtype", statistics.dtype)))
+    if dtype.kind in "iuf" and fitted.get("_fill_dtype") is None:  # before 1.8 fills were not rounded to that dtype
+        dtype = np.dtype(np.float64) if statistics.dtype.kind == "O" else statistics.dtype
     floats = strategy not in ("most_frequent", "constant")
     fills: Array | tuple[object, ...]
     if dtype.kind in "iuf":

@@ -470,3 +470,12 @@ def test_h19_many_threads_open_the_same_crate(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(work, range(32)))) == 1
+
+
+def test_e21_a_file_that_shrinks_while_it_is_checked_is_damaged(tmp_path: Path) -> None:
+    path = small_crate(tmp_path / "x")
+    with mc.open(path, io="read") as crate:
+        path.write_bytes(path.read_bytes()[:10])
+        assert {it.code for it in crate.damaged()} == {"INTEGRITY"}
+        with pytest.raises(IntegrityError, match="shorter"):
+            crate.check()

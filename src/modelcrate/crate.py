@@ -130,7 +130,11 @@ class Crate(Mapping[str, StoredComponent]):
 
     def _problem(self, name: str) -> ModelcrateError | None:
         wanted = self.manifest.members[name].digest
-        if digest_of(self._source.read(name), wanted.algorithm) != wanted:
+        try:
+            data = self._source.read(name)
+        except ModelcrateError as error:
+            return error
+        if digest_of(data, wanted.algorithm) != wanted:
             return IntegrityError("the bytes differ from their digest", where=f"{self._source.where}: {name}")
         self._checked.add(name)
         return None

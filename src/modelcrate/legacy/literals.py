@@ -15,7 +15,8 @@ _DECIMAL = re.compile(rb"0|-?[1-9][0-9]*")
 _INDEX = re.compile(rb"0|[1-9][0-9]*")
 _FLOAT = re.compile(rb"-?(?:[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|inf|nan)")
 _ESCAPE = re.compile(rb"\\(?:x[0-9a-fA-F]{2}|[0-7]{1,3}|[\\'\"abfnrtv]|.|$)", re.DOTALL)
-_RAW_UNICODE = re.compile(rb"(\\+)(u[0-9a-fA-F]{0,4}|U[0-9a-fA-F]{0,8})")
+_RAW_UNICODE = re.compile(rb"(?<!\\)(\\+)(u[0-9a-fA-F]{0,4}|U[0-9a-fA-F]{0,8})")
+"""Begins where a run of backslashes begins, or a long run would be tried from each of its places."""
 _NAMED = {
     b"\\": b"\\", b"'": b"'", b'"': b'"', b"a": b"\a", b"b": b"\b", b"f": b"\f",
     b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v",

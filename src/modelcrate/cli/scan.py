@@ -12,6 +12,8 @@ from modelcrate.errors import UsageError, printable
 if TYPE_CHECKING:
     from modelcrate.legacy.batch import FileReport
 
+REPORT = 1
+"""Revision of the JSON report (``spec/reports/scan.schema.json``); a change that breaks its readers counts it up."""
 SHOWN = 50
 """Findings of one file that people are shown; ``--json`` has all of them."""
 
@@ -63,7 +65,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             if options.sarif:
                 reports.append(report)
             elif options.json:
-                output.document(report.to_dict())
+                output.document({**report.to_dict(), "report": REPORT})
             else:
                 _show(report, output)
             progress.advance(1)

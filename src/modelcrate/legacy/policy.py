@@ -228,6 +228,10 @@ _CONFUSABLE = str.maketrans("аеорсухіјѕԁɡһԛԝոυνο", "aeopcyxij
 """Cyrillic, Greek and Armenian letters that look like Latin ones."""
 
 
+_LONGEST = max(name.count(".") + 1 for name in _MODULES)
+"""Parts of the longest entry; a module of 100,000 parts is looked up by its beginning only."""
+
+
 def _harm(module: str, name: str) -> str | None:
     module = {"__builtin__": "builtins"}.get(module, module)
     if module == "builtins" and name in _BUILTIN_VALUES:
@@ -239,7 +243,7 @@ def _harm(module: str, name: str) -> str | None:
         if path == prefix or path.startswith(prefix + "."):
             return reason
     if module != "builtins":
-        parts = module.split(".")
+        parts = module.split(".", _LONGEST)[:_LONGEST]
         for length in range(len(parts), 0, -1):
             known = _MODULES.get(".".join(parts[:length]))
             if known is not None:

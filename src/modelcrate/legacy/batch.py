@@ -47,8 +47,8 @@ class FileReport:
         found: dict[str, object] = {
             "path": self.path,
             "verdict": self.verdict,
-            "kind": self.kind,
             "findings": list(self.findings),
+            "kind": self.kind,
             "globals": list(self.globals),
         }
         return found if self.error is None else {**found, "error": self.error}

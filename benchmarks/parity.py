@@ -154,7 +154,9 @@ def goldens(synthesizer: Synthesizer, case: dict[str, Any], golden: Path) -> Ite
     how = Reversal(draws=LegacyDraws(state))
     modelled = transformer.inverse(matrix, how)
     yield "inverse_fixed", _frame(modelled)
-    how = Reversal(draws=LegacyDraws(np.random.RandomState(INVERSE_SEED)))
+    # release 0.20, whose samples can't be replayed, has no repair of rdt's rounding
+    unrepaired = synthesizer.config.replay is None
+    how = Reversal(draws=LegacyDraws(np.random.RandomState(INVERSE_SEED)), rounds_unlearned=unrepaired)
     yield "reverse_fixed", synthesizer.table.reverse(modelled, 64, how, Random(INVERSE_SEED))
     try:
         again = _replay(synthesizer, seed=SEED, stored=synthesizer.random_state)

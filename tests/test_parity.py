@@ -76,7 +76,7 @@ def test_the_network_alone_gives_the_original_s_outputs(name, work):
     given = torch.from_numpy(np.load(folder / "golden" / "gen_in.npy"))
     found = core.raw(given, None).numpy()
     wanted = np.load(folder / "golden" / "gen_raw.npy")
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)  # a batch of 32 is not the batch of 100 it came from
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)  # 32 rows of a batch of 100
 
 
 def test_the_comparison_sees_a_single_changed_cell(work):

@@ -133,7 +133,9 @@ def test_several_conditions_with_a_number_of_rows_each(load):
 
 
 def test_a_frame_of_known_columns_keeps_its_order_and_its_labels(load):
-    known = pd.DataFrame({"colour": ["blue", "red", "blue", "green"], "vip": [True, False, False, True]}, index=[9, 3, 7, 1])
+    known = pd.DataFrame(
+        {"colour": ["blue", "red", "blue", "green"], "vip": [True, False, False, True]}, index=[9, 3, 7, 1]
+    )
     found = load("mixed").sample(conditions=known, seed=4)
     assert found.index.tolist() == [9, 3, 7, 1]
     assert found["colour"].tolist() == known["colour"].tolist()

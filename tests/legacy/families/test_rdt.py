@@ -114,7 +114,9 @@ def test_a_span_of_the_matrix_comes_back_as_in_the_original(name):
 
 
 MATRIX_FORWARD = [
-    pytest.param(name, *pair, id=f"{name}-{pair[0][1]}") for name, case in CASES["matrix"].items() for pair in case["forward"]
+    pytest.param(name, *pair, id=f"{name}-{pair[0][1]}")
+    for name, case in CASES["matrix"].items()
+    for pair in case["forward"]
 ]
 
 

@@ -86,8 +86,8 @@ class Synthesizer:
         known cells with one row each, or a list of (dict, rows). ``replay=S`` gives the rows of the original library in
         a fresh process after ``random.seed(S); numpy.random.seed(S); torch.manual_seed(S)``, ``replay="fixed"`` those
         of sdv 0.17's ``randomize_samples=False``. Too few rows that satisfy conditions or constraints are a warning,
-        none at all are an error. Raises :class:`UsageError` for wrong arguments, :class:`UnsupportedError` for a replay that is
-        not possible.
+        none at all are an error. Raises :class:`UsageError` for wrong arguments, :class:`UnsupportedError` for a replay
+        that is not possible.
         """
         frames = list(self.sample_batches(n, seed=seed, conditions=conditions, replay=replay))
         return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)

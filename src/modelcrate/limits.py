@@ -45,9 +45,11 @@ class Limits:
     """Opcodes of all pickles in one file together; a MARK flood of that many takes seconds and builds nothing."""
     pickle_memo: int = 2_000_000
     """Memo entries; a sparse index like 2**32 - 1 costs CPython gigabytes, here one entry."""
+    pickle_names: int = 100_000
+    """Globals that one pickle asks for; a pickler writes each one once and recalls it from the memo after that."""
     pickle_marks: int = 20_000
     """Marks open at one time; a pickler opens one per level of nesting."""
-    pickle_memory: int = 176 << 20
+    pickle_memory: int = 144 << 20
     """Estimated bytes of the nodes that a pickle builds; ``}`` is one byte in the file and 120 in memory."""
     pickle_integer_bytes: int = 1024
     """Bytes of one integer; conversion of a larger one to or from text is quadratic."""

@@ -6,6 +6,8 @@ from modelcrate.legacy import literals
 from modelcrate.legacy.graph import Call, Dict, Global, Node, Set, describe
 from modelcrate.legacy.literal_ops import LiteralOps
 
+_SPARSE = 1 << 20
+"""Memo indices that CPython's array of entries takes without harm."""
 _ITEM = 8
 _LIST = 80
 _TUPLE = 56
@@ -193,6 +195,8 @@ class ContainerOps(LiteralOps):
                 return
             memo = self.memo = dict(enumerate(memo))
             self._charge(100 * size)
+        if index > _SPARSE and index > 16 * len(memo):
+            self._note("a memo index far beyond what is stored, for which CPython allocates all entries below it")
         if index not in memo:
             if len(memo) >= self.limits.pickle_memo:
                 raise self._limit(f"more than {self.limits.pickle_memo} memo entries")

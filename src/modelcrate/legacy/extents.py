@@ -14,10 +14,17 @@ _GENERATORS = frozenset({"MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"})
 _LARGE = 1 << 28
 
 
-def extent_complaint(name: str, call: Call) -> str | None:
-    """What is wrong with the array, dtype or scalar that an allowed constructor is asked for; None if nothing is."""
+def extent_check(name: str) -> Callable[[Call], tuple[str, str] | None] | None:
+    """The check of an allowed constructor of arrays, dtypes or scalars: verdict and reason where numbers disagree."""
     check = _CHECKS.get(name)
-    return None if check is None else check(call)
+    if check is None:
+        return None
+
+    def checked(call: Call) -> tuple[str, str] | None:
+        reason = check(call)
+        return None if reason is None else ("broken", reason)
+
+    return checked
 
 
 def _dtype(call: Call) -> str | None:

@@ -23,9 +23,10 @@ __all__ = ["COMPUTED", "Data", "Fault", "Machine", "Reading", "read_pickle", "su
 
 COMPUTED = "<computed>"
 """What a survey puts in the place of a name that the pickle computes; no honest pickler does that."""
-_CALL = 128
+_CALL = 256
 _LIST = 80
-"""Bytes that a call and its first list take; what the budget charges."""
+"""What the budget charges for a call or a name, and for a call's first list. A call takes half of it in bytes and the
+rest in the time of whoever judges it."""
 
 
 def read_pickle(
@@ -119,19 +120,21 @@ class Machine(ContainerOps):
 
     def global_text(self) -> None:
         module, name = self._line(), self._line()
-        self.stack.append(self._named(module, name))
+        self.stack.append(self._named(module, name, "GLOBAL"))
 
-    def _named(self, module: bytes, name: bytes) -> Global:
+    def _named(self, module: bytes, name: bytes, opcode: str) -> Global:
         self._charge(_CALL + len(module) + len(name))
         try:
-            return self._global(module.decode(), name.decode())
+            return self._global(module.decode(), name.decode(), opcode)
         except UnicodeDecodeError:
             self._irregular("a global's name that is not UTF-8")
-            return self._global(module.decode("latin-1"), name.decode("latin-1"))
+            return self._global(module.decode("latin-1"), name.decode("latin-1"), opcode)
 
-    def _global(self, module: str, name: str) -> Global:
-        node = Global(module, name, offset=self.at, opcode=self.opcode())
+    def _global(self, module: str, name: str, opcode: str) -> Global:
+        node = Global(module, name, offset=self.at, opcode=opcode)
         self.globals.append(node)
+        if len(self.globals) > self.limits.pickle_names:
+            raise self._limit(f"more than {self.limits.pickle_names} names")
         return node
 
     def stack_global(self) -> None:
@@ -139,19 +142,19 @@ class Machine(ContainerOps):
         module = self.stack.pop()
         self._charge(_CALL)
         if type(name) is str and type(module) is str:
-            self.stack.append(self._global(module, name))
+            self.stack.append(self._global(module, name, "STACK_GLOBAL"))
             return
         self._irregular(f"STACK_GLOBAL needs two texts, found {describe(module)} and {describe(name)}")
         computed = any(isinstance(part, (Call, PersistentId, Extension)) for part in (module, name))
         if computed:
             parts = [part if type(part) is str else COMPUTED for part in (module, name)]
-            self.stack.append(self._global(parts[0], parts[1]))
+            self.stack.append(self._global(parts[0], parts[1], "STACK_GLOBAL"))
         else:
             raise self._format("STACK_GLOBAL needs two texts")
 
-    def _call(self, callee: Node, args: tuple[Node, ...], kwargs: Dict | None = None) -> Call:
+    def _call(self, opcode: str, callee: Node, args: tuple[Node, ...], kwargs: Dict | None = None) -> Call:
         self._charge(_CALL)
-        node = Call(callee, args, kwargs, offset=self.at, opcode=self.opcode())
+        node = Call(callee, args, kwargs, offset=self.at, opcode=opcode)
         self.calls.append(node)
         return node
 
@@ -166,13 +169,13 @@ class Machine(ContainerOps):
         args = self._arguments(self.stack.pop())
         callee = self.stack.pop()
         self._callable(callee)
-        self.stack.append(self._call(callee, args))
+        self.stack.append(self._call("REDUCE", callee, args))
 
     def newobj(self) -> None:
         args = self._arguments(self.stack.pop())
         callee = self.stack.pop()
         self._callable(callee)
-        self.stack.append(self._call(callee, args))
+        self.stack.append(self._call("NEWOBJ", callee, args))
 
     def newobj_ex(self) -> None:
         kwargs = self.stack.pop()
@@ -182,22 +185,22 @@ class Machine(ContainerOps):
         if not isinstance(kwargs, Dict):
             self._irregular(f"the keyword arguments of a call are {describe(kwargs)}, not a dict")
             kwargs = None
-        self.stack.append(self._call(callee, args, kwargs))
+        self.stack.append(self._call("NEWOBJ_EX", callee, args, kwargs))
 
     def inst(self) -> None:
         module, name = self._line(), self._line()
         if not (module.isascii() and name.isascii()):
             self._irregular("an INST with a name that is not ASCII")
-        callee = self._named(module, name)
+        callee = self._named(module, name, "INST")
         args = tuple(self._unmark())
-        self.stack.append(self._call(callee, args))
+        self.stack.append(self._call("INST", callee, args))
 
     def obj(self) -> None:
         items = self._unmark()
         if not items:
             raise self._format("OBJ without a class")
         self._callable(items[0])
-        self.stack.append(self._call(items[0], tuple(items[1:])))
+        self.stack.append(self._call("OBJ", items[0], tuple(items[1:])))
 
     def _callable(self, node: Node) -> None:
         if not isinstance(node, (Global, Call, Extension, PersistentId)):

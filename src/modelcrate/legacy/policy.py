@@ -277,8 +277,12 @@ _SWEEP_TEXT = re.compile(rb"\x8c[\x01-\xff]([A-Za-z_][\w.]{0,80})\x94?\x8c[\x01-
 def sweep(data: bytes) -> list[tuple[str, str, int]]:
     """Dangerous names in bytes that no machine decodes, by their spelling alone: (module, name, offset), at most 20."""
     found: list[tuple[str, str, int]] = []
+    seen: set[tuple[bytes, ...]] = set()
     for pattern in (_SWEEP, _SWEEP_TEXT):
         for match in pattern.finditer(data):
+            if match.groups() in seen or len(seen) > 10_000:
+                continue
+            seen.add(match.groups())
             module, name = match.group(1).decode(), match.group(2).decode()
             if classify(module, name)[0] == DANGEROUS:
                 found.append((module, name, match.start()))

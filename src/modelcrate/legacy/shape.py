@@ -28,7 +28,7 @@ def shape_complaints(reading: Reading) -> list[str]:
             found.append("containers nested too deep to be walked or freed")
         if found:
             break
-    return found
+    return found[:1]
 
 
 _BRANCHES = (list, tuple, Dict, Set, Call, PersistentId)
@@ -50,6 +50,8 @@ def _measure(root: Node, sizes: dict[int, tuple[int, int]], found: list[str]) ->
                 sizes[id(child)] = (1, 1)
                 below = _branches(child, found)
                 stack.append((child, below, iter(below)))
+                if len(stack) > DEPTH:
+                    return 1, len(stack)
                 break
         else:
             stack.pop()

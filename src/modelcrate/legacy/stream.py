@@ -101,6 +101,11 @@ class Stream:
         if len(self.faults) < 1000:
             self.faults.append(Fault(what=what, offset=self.at, opcode=self.opcode()))
 
+    def _note(self, what: str) -> None:
+        """A fault that a scan reports, and that costs this machine nothing."""
+        if self.tolerant and len(self.faults) < 1000:
+            self.faults.append(Fault(what=what, offset=self.at, opcode=self.opcode()))
+
     def _unsupported(self, what: str) -> None:
         if not self.tolerant:
             raise UnsupportedError(what, where=self._place())

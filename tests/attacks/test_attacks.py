@@ -1,0 +1,140 @@
+"""Every hostile file: nothing is executed, nothing is called data, and none takes more than it may."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from attacks import bombs, calls, containers, faults, indirect, values
+from attacks.streams import SENTINEL, Attack
+from modelcrate.errors import ModelcrateError
+from modelcrate.legacy.findings import ORDER
+from modelcrate.legacy.reader import read_for_conversion
+from modelcrate.legacy.scan import scan
+from oracle import Oracle
+
+SECONDS = 2.0
+"""What one scan may take on an idle machine of the kind this was set on."""
+WATCHED = (
+    "os.", "subprocess.", "socket.", "exec", "compile", "pickle.", "ctypes.", "shutil.", "webbrowser.", "pty.", "import",
+)  # fmt: skip
+QUIET = ("os.listdir", "os.scandir", "os.walk")
+
+
+def everything() -> Iterator[Attack]:
+    yield from calls.functions()
+    yield from calls.ways()
+    yield from indirect.attacks()
+    yield from faults.attacks()
+    yield from containers.attacks()
+    yield from values.attacks()
+    yield from bombs.attacks()
+
+
+ATTACKS = list(everything())
+_events: list[str] = []
+_watching = False
+
+
+def _hook(event: str, args: tuple[object, ...]) -> None:
+    if _watching and event.startswith(WATCHED) and event not in QUIET:
+        _events.append(f"{event} {args!r}"[:200])
+
+
+sys.addaudithook(_hook)
+
+
+@pytest.fixture(scope="module")
+def patience() -> float:
+    """How much slower this machine is right now than an idle one, never less than 1: other processes share its cores."""
+
+    def loop() -> float:
+        start = time.process_time()
+        total = 0
+        for number in range(400_000):
+            total += number & 7
+        return time.process_time() - start
+
+    return max(1.0, min(loop() for _ in range(3)) / 0.015)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm() -> None:
+    """Import whatever the reader imports lazily, so that the hook sees what a file causes and nothing else."""
+    import modelcrate.format.tensors
+    import modelcrate.legacy.torchfile
+    import modelcrate.legacy.torchzip
+    import modelcrate.legacy.values.plain  # noqa: F401
+
+    scan(b"\x80\x04N.")
+
+
+def test_there_are_enough_and_each_has_a_name_of_its_own() -> None:
+    assert len(ATTACKS) >= 400
+    assert len({attack.name for attack in ATTACKS}) == len(ATTACKS)
+    assert len({attack.data for attack in ATTACKS}) >= len(ATTACKS) - 10
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=[attack.name for attack in ATTACKS])
+def test_a_scan_executes_nothing_and_calls_nothing_data(
+    attack: Attack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    global _watching
+    monkeypatch.chdir(tmp_path)
+    _events.clear()
+    start = time.process_time()
+    _watching = True
+    try:
+        report = scan(attack.data)
+    finally:
+        _watching = False
+    took = time.process_time() - start
+    assert _events == []
+    assert not os.listdir(tmp_path), SENTINEL
+    assert took < SECONDS * patience
+    assert report.verdict != "data", report
+    shown = [finding.to_dict() for finding in report.findings][:5]
+    assert ORDER.index(report.verdict) >= ORDER.index(attack.verdict), shown
+    assert report.findings
+    assert all(finding.reason for finding in report.findings)
+
+
+SMALL = [attack for attack in ATTACKS if len(attack.data) < 100_000]
+
+
+@pytest.mark.parametrize("batch", range(16))
+def test_conversion_reads_no_hostile_file_and_executes_nothing(
+    batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a scan calls dangerous is refused; whatever else is read ends in a graph or a library error."""
+    global _watching
+    monkeypatch.chdir(tmp_path)
+    for attack in SMALL[batch::16]:
+        _events.clear()
+        _watching = True
+        try:
+            read_for_conversion(attack.data)
+            refused = False
+        except ModelcrateError:
+            refused = True
+        finally:
+            _watching = False
+        assert _events == [], attack.name
+        assert refused or attack.verdict != "dangerous", attack.name
+    assert not os.listdir(tmp_path)
+
+
+BOMBS = [attack for attack in ATTACKS if attack.name.startswith("bomb-")]
+GUARDED = [*ATTACKS[: -len(BOMBS) : 25], *BOMBS]
+
+
+@pytest.mark.parametrize("attack", GUARDED, ids=[attack.name for attack in GUARDED])
+def test_a_guarded_process_agrees(attack: Attack, oracle: Oracle, patience: float) -> None:
+    """In a child with an audit hook that refuses, a memory limit of 256 MiB and two seconds."""
+    outcome = oracle.run("scan", oracle.file(attack.data), seconds=SECONDS * patience)
+    assert outcome.verdict in ("refused", "incomplete")

@@ -93,35 +93,35 @@ class Column:
                 raise self._wrong(f"holds {shown} in row {row}")
 
     def _cast(self, cells: Array, absent: Array, *, whole: bool) -> Array:
-        """To the declared NumPy dtype, where that loses no more than the last digits of a float."""
+        """To the declared NumPy dtype, where that loses no more than the last digits of a float.
+
+        Where cells are missing, all but floats become float64.
+        """
         dtype: np.dtype[Any] = np.dtype(self.dtype)
-        if bool(absent.any()) and dtype.kind != "f":
-            dtype = np.dtype(np.float64)
-        if cells.dtype.kind == "O":
-            held = [cell for cell, gone in zip(cells.tolist(), absent, strict=True) if not gone]
-            floats = any(isinstance(cell, float | np.floating) for cell in held)
-            source = "f" if floats else "b" if all(isinstance(cell, bool | np.bool_) for cell in held) else "i"
-            cells = np.where(absent, np.nan, cells)
-        else:
-            source = cells.dtype.kind
-        allowed = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[np.dtype(self.dtype).kind]
+        rows = np.flatnonzero(~absent)
+        held = cells[rows]
+        kind = _number_kind(held)
+        allowed = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[dtype.kind]
         if whole and allowed == "iu":
             allowed += "f"  # integers with missing cells come as floats, and so do those in an array of floats
-        if len(cells) and source not in allowed and not bool(absent.all()):
-            raise self._wrong(f"holds {_KINDS[source]}")
+        if len(held) and kind not in allowed:
+            raise self._wrong(f"holds {_KINDS[kind]}")
         try:
             with np.errstate(all="ignore"):
-                found = cells.astype(dtype)
+                found = held.astype(dtype)
         except (OverflowError, TypeError, ValueError):
             raise self._wrong("holds a number that does not fit") from None
-        if np.dtype(self.dtype).kind in "iu":
-            kept = ~absent
-            wrong = np.flatnonzero(kept & (found != cells))
+        if dtype.kind in "iu":
+            wrong = np.flatnonzero(found != held)
             if len(wrong):
-                raise self._wrong(f"holds {cells[wrong[0]]} in row {wrong[0]}")
+                raise self._wrong(f"holds {held[wrong[0]]} in row {rows[wrong[0]]}")
         elif dtype.kind == "f" and bool(np.isinf(found).any()):
             raise self._wrong("holds a number that does not fit")
-        return found
+        if len(rows) == len(cells):
+            return found
+        padded = np.full(len(cells), np.nan, dtype=dtype if dtype.kind == "f" else np.float64)
+        padded[rows] = found
+        return padded
 
     def _place(self, row: int) -> str:
         return f"column {self.name!r}, row {row}"
@@ -129,6 +129,15 @@ class Column:
     def _wrong(self, what: str) -> UsageError:
         wanted = {"number": "numbers", "any": "numbers or text"}.get(self.dtype, self.dtype)
         return UsageError(f"{what}, expected {wanted}", where=f"column {self.name!r}")
+
+
+def _number_kind(held: Array) -> str:
+    """The kind of the dtype that numbers without missing ones have, or would have if they were no objects."""
+    if held.dtype.kind != "O":
+        return str(held.dtype.kind)
+    if any(isinstance(cell, float | np.floating) for cell in held):
+        return "f"
+    return "b" if all(isinstance(cell, bool | np.bool_) for cell in held) else "i"
 
 
 def dtype_of(cells: Array, name: str) -> str:

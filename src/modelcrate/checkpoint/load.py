@@ -21,6 +21,7 @@ from modelcrate.checkpoint.parts import (
     RANDOM_STATE,
     STATE_TYPE,
     named,
+    role_of,
 )
 from modelcrate.checkpoint.progress import Progress, prepare_scaler
 from modelcrate.checkpoint.report import CheckpointWarning, Restored
@@ -61,6 +62,9 @@ class Checkpoint:
             )
         if model.config:
             raise FormatError("expected an empty config", where="manifest.model.config")
+        for name, component in crate.items():
+            if component.role != role_of(name):
+                raise FormatError(f"expected the role {role_of(name)!r}", where=f"{component.where}.role")
         self.path: str | None = crate.path
         """The path it was loaded from, or None for bytes."""
         self.networks = self._names("network", "")
@@ -195,11 +199,8 @@ class Checkpoint:
         return f"<Checkpoint of {', '.join(self.networks)} at epoch {self.epoch}, step {self.step}>"
 
     def _names(self, role: str, start: str) -> tuple[str, ...]:
-        found = [name for name, component in self._crate.items() if component.role == role and self._wanted(name)]
-        for name in found:
-            if not name.startswith(start) or name == start:
-                raise FormatError(f"expected a name that begins with {start!r}", where=self._crate[name].where)
-        return tuple(name.removeprefix(start) for name in found)
+        names = (name for name, component in self._crate.items() if component.role == role and self._wanted(name))
+        return tuple(name.removeprefix(start) for name in names)
 
     def _wanted(self, name: str) -> bool:
         return self._only is None or name in self._only or name == PROGRESS
@@ -221,6 +222,8 @@ class Checkpoint:
             raise UnsupportedError(f"{component.type!r} is not known here", where=f"{component.where}.type")
         if component.config:
             raise FormatError("expected an empty config", where=f"{component.where}.config")
+        if not component.has_state:
+            raise FormatError("the state is missing", where=component.where)
         return component
 
     def _inventory(self) -> dict[str, bool]:
@@ -253,6 +256,7 @@ class Checkpoint:
             return self._network(name, averaged, plan, "ema")
         if component.type != STATE_TYPE:
             raise MismatchError("saved from a module", where=where)
+        component = self._part(EMA_PREFIX + name, STATE_TYPE)
         tensors, used = _tensors(component), set[str]()
         state = SchedulerState.from_document(Fields(component.state, f"{component.where}.state"), tensors, used)
         return state.prepare(averaged, where=where, strict=plan.strict)

@@ -257,7 +257,7 @@ class CheckpointManager:
         if not is_number(value):
             return None
         try:
-            score = float(value)
+            score = float(value.item() if hasattr(value, "item") else value)
         except OverflowError:
             return None
         return None if math.isnan(score) else score

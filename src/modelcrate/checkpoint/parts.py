@@ -54,3 +54,12 @@ def named(given: Any, argument: str) -> dict[str, Any]:
         ):
             raise UsageError(f"{name!r} is the name of another part of a checkpoint", where=argument)
     return found
+
+
+def role_of(name: str) -> str:
+    """The one role that a component of this name has in a checkpoint."""
+    if name in (PROGRESS, RANDOM_STATE):
+        return name
+    if name.startswith(OPTIMIZER_PREFIX):
+        return "optimizer"
+    return "ema" if name.startswith(EMA_PREFIX) else "network"

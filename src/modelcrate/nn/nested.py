@@ -300,10 +300,13 @@ def read_map(fields: Fields, name: str, *, tensors: Tensors, used: set[str] | No
 def compatible(live: object, saved: object) -> bool:
     """Whether ``saved`` may take the place of ``live`` as an option: the same kind of value, numbers of any type.
 
-    None stands where nothing was chosen, so any simple value may take its place, and it the place of any.
+    None stands where nothing was chosen, so any simple value may take its place, and it that of a choice or a text;
+    it is no number.
     """
-    if live is None or saved is None:
-        return all(value is None or isinstance(value, bool | str) or is_number(value) for value in (live, saved))
+    if saved is None:
+        return live is None or isinstance(live, bool | str)
+    if live is None:
+        return isinstance(saved, bool | str) or is_number(saved)
     if isinstance(live, bool) or isinstance(saved, bool):
         return isinstance(live, bool) and isinstance(saved, bool)
     if is_number(live):

@@ -247,11 +247,13 @@ def storage_of(node: Node, context: Context, where: str) -> Storage:
 
 
 def _from_bytes(node: Call, context: Context, where: str) -> Storage:
-    if len(node.args) != 1 or type(node.args[0]) is not bytes:
+    if len(node.args) != 1:
         raise FormatError("torch.storage._load_from_bytes without its bytes", where=where)
     from modelcrate.legacy.torchfile import read_torch
+    from modelcrate.legacy.values.arrays import raw_bytes
 
-    inner = read_torch(node.args[0], limits=context.limits, where=f"{where} (tensor stream at byte {node.offset})")
+    stream = bytes(raw_bytes(node.args[0], where))  # protocols 0 to 2 write bytes as text
+    inner = read_torch(stream, limits=context.limits, where=f"{where} (tensor stream at byte {node.offset})")
     if not isinstance(inner.root, PersistentId):
         raise FormatError(f"a tensor stream that holds {describe(inner.root)}, not a storage", where=where)
     return inner.storage(inner.root, where)

@@ -23,13 +23,22 @@ def attacks() -> Iterator[Attack]:
 def _streams() -> dict[str, bytes]:
     laughs = b"\x80\x04]\x94" + b"".join(b"](" + b"h%c" % index * 10 + b"e\x94" for index in range(60)) + b"."
     tuples = b"\x80\x04)\x94" + b"".join(b"(" + b"h%c" % index * 10 + b"t\x94" for index in range(60)) + b"."
-    dicts = b"\x80\x04}\x94" + b"".join(b"}(" + b"".join(b"K%ch%c" % (key, index) for key in range(8)) + b"u\x94" for index in range(60)) + b"."
+    dicts = (
+        b"\x80\x04}\x94"
+        + b"".join(b"}(" + b"".join(b"K%ch%c" % (key, index) for key in range(8)) + b"u\x94" for index in range(60))
+        + b"."
+    )
     dups = b"\x80\x04N" + b"2222\x87\x86" * 40 + b"."
     collisions = b"}(" + b"".join(number(k * PRIME) + b"N" for k in range(20_000)) + b"u."
     many = 1_500_000
     return {
-        "laughs-lists": laughs, "laughs-tuples": tuples, "laughs-dicts": dicts, "laughs-dup": dups,
-        "laughs-in-call": b"\x80\x04]\x94" + b"".join(b"](" + b"h%c" % i * 10 + b"e\x94" for i in range(60)) + b"\x850ccollections\nOrderedDict\nh;\x85R.",
+        "laughs-lists": laughs,
+        "laughs-tuples": tuples,
+        "laughs-dicts": dicts,
+        "laughs-dup": dups,
+        "laughs-in-call": b"\x80\x04]\x94"
+        + b"".join(b"](" + b"h%c" % i * 10 + b"e\x94" for i in range(60))
+        + b"\x850ccollections\nOrderedDict\nh;\x85R.",
         "deep-lists": b"]" * 300_000 + b"a" * 299_999 + b".",
         "deep-tuples": b")" + b"\x85" * 300_000 + b".",
         "deep-tuple-as-key": b"})" + b"\x85" * 300_000 + b"Ns.",
@@ -43,7 +52,9 @@ def _streams() -> dict[str, bytes]:
         "marks": b"(" * 3_000_000 + b".",
         "opcodes": b"N0" * 2_600_000 + b"N.",
         "memo": b"N" + b"\x94" * 2_500_000 + b".",
-        "memo-sparse": b"N" + b"".join(b"r" + (i * 1_000_003 % 2**32).to_bytes(4, "little") for i in range(1_200_000)) + b".",
+        "memo-sparse": b"N"
+        + b"".join(b"r" + (i * 1_000_003 % 2**32).to_bytes(4, "little") for i in range(1_200_000))
+        + b".",
         "memo-index-of-4-billion": b"Nr\xff\xff\xff\xff" * 2 + b".",
         "empty-lists": b"]" * 3_000_000 + b".",
         "empty-dicts": b"}" * many + b"0" * (many - 1) + b".",
@@ -56,11 +67,15 @@ def _streams() -> dict[str, bytes]:
         "colliding-integers-in-set": b"\x80\x04\x8f(" + b"".join(number(k * PRIME) for k in range(5000)) + b"\x90.",
         "colliding-integers-in-frozenset": b"\x80\x04(" + b"".join(number(k * PRIME) for k in range(5000)) + b"\x91.",
         "colliding-tuples": b"}(" + b"".join(number(k * PRIME) + b"\x85N" for k in range(5000)) + b"u.",
-        "colliding-in-ordered-dict": b"ccollections\nOrderedDict\n)R(" + b"".join(number(k * PRIME) + b"N" for k in range(5000)) + b"u.",
-        "colliding-in-set-call": b"c__builtin__\nset\n](" + b"".join(number(k * PRIME) for k in range(5000)) + b"e\x85R.",
+        "colliding-in-ordered-dict": b"ccollections\nOrderedDict\n)R("
+        + b"".join(number(k * PRIME) + b"N" for k in range(5000))
+        + b"u.",
+        "colliding-in-set-call": b"c__builtin__\nset\n]("
+        + b"".join(number(k * PRIME) for k in range(5000))
+        + b"e\x85R.",
         "text-of-one-line": b"V" + b"\\u0041" * 1_500_000,
         "string-of-one-line": b"S'" + b"\\x41" * 1_500_000,
-    }  # fmt: skip
+    }
 
 
 def _calls() -> dict[str, bytes]:
@@ -78,7 +93,9 @@ def _calls() -> dict[str, bytes]:
         "ndarray-of-shape": call(name("numpy", "ndarray"), (10**6, 10**6)),
         "void-of-a-size": call(name("numpy", "void"), 10**10),
         "seed-sequence": call(name("numpy.random.bit_generator", "SeedSequence"), 1, 3 * 10**8),
-        "scalar-of-wide-text": call(name("numpy.core.multiarray", "scalar"), call(name("numpy", "dtype"), "U999999999"), b""),
+        "scalar-of-wide-text": call(
+            name("numpy.core.multiarray", "scalar"), call(name("numpy", "dtype"), "U999999999"), b""
+        ),
         "array-of-nothing": call(name("numpy.core.numeric", "_frombuffer"), b"", dtype, (10**12,), "C"),
     }
     return {label: pickled(code) for label, code in made.items()}
@@ -105,8 +122,14 @@ def _compressed() -> dict[str, bytes]:
             archive.writestr("a.pkl", archives)
         archives = inner.getvalue()
     return {
-        "gzip": gzip.compress(zeros, 1, mtime=0), "bz2": bz2.compress(zeros, 1), "xz": lzma.compress(zeros, preset=0),
-        "zlib": zlib.compress(zeros, 1), "zlib-in-zlib": nested, "zip-member": packed.getvalue(),
-        "zip-many-members": many.getvalue(), "gzip-matryoshka": matryoshka, "zip-matryoshka": archives,
+        "gzip": gzip.compress(zeros, 1, mtime=0),
+        "bz2": bz2.compress(zeros, 1),
+        "xz": lzma.compress(zeros, preset=0),
+        "zlib": zlib.compress(zeros, 1),
+        "zlib-in-zlib": nested,
+        "zip-member": packed.getvalue(),
+        "zip-many-members": many.getvalue(),
+        "gzip-matryoshka": matryoshka,
+        "zip-matryoshka": archives,
         "lzma-alone": lzma.compress(zeros, format=lzma.FORMAT_ALONE, preset=0),
-    }  # fmt: skip
+    }

@@ -21,8 +21,18 @@ from oracle import Oracle
 SECONDS = 2.0
 """What one scan may take on an idle machine of the kind this was set on."""
 WATCHED = (
-    "os.", "subprocess.", "socket.", "exec", "compile", "pickle.", "ctypes.", "shutil.", "webbrowser.", "pty.", "import",
-)  # fmt: skip
+    "os.",
+    "subprocess.",
+    "socket.",
+    "exec",
+    "compile",
+    "pickle.",
+    "ctypes.",
+    "shutil.",
+    "webbrowser.",
+    "pty.",
+    "import",
+)
 QUIET = ("os.listdir", "os.scandir", "os.walk")
 
 
@@ -37,16 +47,29 @@ def everything() -> Iterator[Attack]:
 
 
 ATTACKS = list(everything())
-_events: list[str] = []
-_watching = False
 
 
-def _hook(event: str, args: tuple[object, ...]) -> None:
-    if _watching and event.startswith(WATCHED) and event not in QUIET:
-        _events.append(f"{event} {args!r}"[:200])
+class Watch:
+    """Records what the interpreter is asked to do while it is on; an audit hook can't be taken away again."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.on = False
+        sys.addaudithook(self)
+
+    def __call__(self, event: str, args: tuple[object, ...]) -> None:
+        if self.on and event.startswith(WATCHED) and event not in QUIET:
+            self.events.append(f"{event} {args!r}"[:200])
+
+    def __enter__(self) -> None:
+        self.events.clear()
+        self.on = True
+
+    def __exit__(self, *error: object) -> None:
+        self.on = False
 
 
-sys.addaudithook(_hook)
+WATCH = Watch()
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +107,12 @@ def test_there_are_enough_and_each_has_a_name_of_its_own() -> None:
 def test_a_scan_executes_nothing_and_calls_nothing_data(
     attack: Attack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float
 ) -> None:
-    global _watching
     monkeypatch.chdir(tmp_path)
-    _events.clear()
     start = time.process_time()
-    _watching = True
-    try:
+    with WATCH:
         report = scan(attack.data)
-    finally:
-        _watching = False
     took = time.process_time() - start
-    assert _events == []
+    assert WATCH.events == []
     assert not os.listdir(tmp_path), SENTINEL
     assert took < SECONDS * patience
     assert report.verdict != "data", report
@@ -112,19 +130,15 @@ def test_conversion_reads_no_hostile_file_and_executes_nothing(
     batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a scan calls dangerous is refused; whatever else is read ends in a graph or a library error."""
-    global _watching
     monkeypatch.chdir(tmp_path)
     for attack in SMALL[batch::16]:
-        _events.clear()
-        _watching = True
-        try:
-            read_for_conversion(attack.data)
-            refused = False
-        except ModelcrateError:
-            refused = True
-        finally:
-            _watching = False
-        assert _events == [], attack.name
+        refused = False
+        with WATCH:
+            try:
+                read_for_conversion(attack.data)
+            except ModelcrateError:
+                refused = True
+        assert WATCH.events == [], attack.name
         assert refused or attack.verdict != "dangerous", attack.name
     assert not os.listdir(tmp_path)
 

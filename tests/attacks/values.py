@@ -41,17 +41,30 @@ def attacks() -> Iterator[Attack]:
         "scalar-number": call(name("numpy.core.multiarray", "scalar"), FLOAT, 3),
         "dtype-short-state": build(call(name("numpy", "dtype"), "f8", False, True), (3, "<")),
         "dtype-text-state": build(call(name("numpy", "dtype"), "f8", False, True), "x"),
-        "dtype-width-lie": build(call(name("numpy", "dtype"), "f8", False, True), (3, "<", None, None, None, 4096, 8, 0)),
-        "dtype-metadata": build(call(name("numpy", "dtype"), "f8", False, True), (4, "<", None, None, None, -1, -1, 0, {"a": 1})),
+        "dtype-width-lie": build(
+            call(name("numpy", "dtype"), "f8", False, True), (3, "<", None, None, None, 4096, 8, 0)
+        ),
+        "dtype-metadata": build(
+            call(name("numpy", "dtype"), "f8", False, True), (4, "<", None, None, None, -1, -1, 0, {"a": 1})
+        ),
         "dtype-order": build(call(name("numpy", "dtype"), "f8", False, True), (3, "?", None, None, None, -1, -1, 0)),
-        "dtype-fields-lie": build(call(name("numpy", "dtype"), "V8", False, True), (3, "|", None, ("a", "b"), {"a": (FLOAT, 0)}, 8, 1, 0)),
-        "mt19937-short-key": build(call(name("numpy.random._pickle", "__randomstate_ctor"), "MT19937"),
-                                   {"bit_generator": "MT19937", "state": {"key": b"", "pos": 7}, "has_gauss": 0, "gauss": 0.0}),
+        "dtype-fields-lie": build(
+            call(name("numpy", "dtype"), "V8", False, True), (3, "|", None, ("a", "b"), {"a": (FLOAT, 0)}, 8, 1, 0)
+        ),
+        "mt19937-short-key": build(
+            call(name("numpy.random._pickle", "__randomstate_ctor"), "MT19937"),
+            {"bit_generator": "MT19937", "state": {"key": b"", "pos": 7}, "has_gauss": 0, "gauss": 0.0},
+        ),
         "bit-generator-name": call(name("numpy.random._pickle", "__bit_generator_ctor"), "os.system"),
-        "block-placement": call(name("pandas._libs.internals", "_unpickle_block"), 1, call(name("builtins", "slice"), 0, 10**12, 1), 2),
-        "range-index-huge-step": call(name("pandas.core.indexes.base", "_new_Index"), name("pandas.core.indexes.range", "RangeIndex"),
-                                      {"start": 0, "stop": 2**80, "step": 1, "name": None}),
-    }  # fmt: skip
+        "block-placement": call(
+            name("pandas._libs.internals", "_unpickle_block"), 1, call(name("builtins", "slice"), 0, 10**12, 1), 2
+        ),
+        "range-index-huge-step": call(
+            name("pandas.core.indexes.base", "_new_Index"),
+            name("pandas.core.indexes.range", "RangeIndex"),
+            {"start": 0, "stop": 2**80, "step": 1, "name": None},
+        ),
+    }
     unknown = {
         "array-of-class": array(kind=name("acme", "Array"), state=(1, (1,), FLOAT, False, bytes(8))),
         "array-of-subclass": array(kind=name("numpy", "memmap")),
@@ -61,13 +74,21 @@ def attacks() -> Iterator[Attack]:
         "set-of-iterator": call(name("builtins", "set"), call(name("builtins", "iter"), [1])),
         "decimal-of-context": call(name("decimal", "Decimal"), 1, name("acme", "context")),
         "tz-of-class": call(name("datetime", "datetime"), b"\x07\xe4\x01\x01" + bytes(6), call(name("acme", "Zone"))),
-        "estimator-of-class": build(Code(name("sklearn.pipeline", "Pipeline").opcodes + b")\x81"), {"steps": [("a", call(name("acme", "Step")))]}),
-        "module-of-class": build(Code(name("torch.nn.modules.container", "Sequential").opcodes + b")\x81"), {"_modules": {"0": Code(name("acme", "Layer").opcodes + b")\x81")}}),
-        "reconstructor-of-class": call(name("copyreg", "_reconstructor"), name("acme", "Thing"), name("builtins", "object"), None),
+        "estimator-of-class": build(
+            Code(name("sklearn.pipeline", "Pipeline").opcodes + b")\x81"),
+            {"steps": [("a", call(name("acme", "Step")))]},
+        ),
+        "module-of-class": build(
+            Code(name("torch.nn.modules.container", "Sequential").opcodes + b")\x81"),
+            {"_modules": {"0": Code(name("acme", "Layer").opcodes + b")\x81")}},
+        ),
+        "reconstructor-of-class": call(
+            name("copyreg", "_reconstructor"), name("acme", "Thing"), name("builtins", "object"), None
+        ),
         "torch-device-class": call(name("torch.utils.data.dataloader", "DataLoader"), [1]),
         "enum-lookup": call(name("acme", "Colour"), 1),
         "partial-of-data": call(name("functools", "partial"), name("collections", "OrderedDict")),
-    }  # fmt: skip
+    }
     for label, code in broken.items():
         yield Attack(name=f"value-{label}", data=pickled(code), verdict="broken", about="A28-A33")
     for label, code in unknown.items():

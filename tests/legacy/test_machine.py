@@ -8,13 +8,13 @@ import pickletools
 import time
 
 import pytest
+from pickled import named, stacked, text
 
 from modelcrate.errors import FormatError, LimitError, ModelcrateError, UnsupportedError
 from modelcrate.legacy.graph import ByteArray, Call, Dict, Global, OutOfBandBuffer, PersistentId, Set
 from modelcrate.legacy.machine import HANDLERS, Machine, read_pickle, survey
 from modelcrate.legacy.opcodes import NAMES
 from modelcrate.limits import DEFAULT
-from pickled import named, stacked, text
 
 
 def root(data: bytes) -> object:

@@ -9,10 +9,10 @@ import random
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pickled import evaluate
 
 from modelcrate.errors import ModelcrateError
 from modelcrate.legacy.machine import read_pickle, survey
-from pickled import evaluate
 
 scalars = (
     st.none()

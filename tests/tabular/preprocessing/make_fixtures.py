@@ -1,7 +1,7 @@
 """Make ``fixtures/scikit-VERSION.json``: fitted objects of a real scikit-learn, and what they give.
 
-Run it by hand in an environment with scikit-learn and pandas: ``PYTHONPATH=src python make_fixtures.py``. The tests
-read the files and need neither. It also holds the live objects against their translation, before they are taken down.
+Run it by hand in an environment with scikit-learn and pandas, with ``src`` and ``tests`` on PYTHONPATH. The tests read
+the files and need neither. It also holds the live objects against their translation, before they are taken down.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import sklearn
-from scikit_portable import dump
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -30,6 +29,7 @@ from sklearn.preprocessing import (
 
 from modelcrate.errors import ModelcrateError
 from modelcrate.tabular.preprocessing import Block, from_scikit
+from scikit_portable import dump
 
 random = np.random.default_rng(20)
 NUMBERS = random.normal(3, 7, (12, 3)).round(3)

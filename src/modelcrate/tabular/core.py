@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from torch import nn
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
 from modelcrate.tabular.columns.base import SIGMOID, SOFTMAX, TANH
-from modelcrate.tabular.draws import CounterDraws
+from modelcrate.tabular.draws import CounterDraws, Draws, Reversal
 from modelcrate.tabular.sampler import ConditionalSampler
 from modelcrate.tabular.transformer import Transformer
 
@@ -25,7 +25,7 @@ BLOCK_ROWS = 2048
 """Rows that the network sees at once when nothing is replayed; part of what a seed means."""
 BATCH_LIMIT = 1 << 20
 """Rows of a training batch."""
-CONDITIONING = ("single_discrete", "anyway")
+CONDITIONING = ("single_discrete", "requested_discrete", "anyway")
 STATISTICS = ("running", "batch")
 
 
@@ -34,11 +34,17 @@ class ReplayRules:
     """In what the release that trained the model differs from others while it samples.
 
     ``spare_batch``: one more batch is made whenever the rows fill the last one. ``repairs``: the calls in which rdt's
-    rounding of unlearned decimals is repaired: ``sample``, ``conditions``, ``known``.
+    rounding of unlearned decimals is repaired: ``sample``, ``conditions``, ``known``. ``goes_on``: draws start at the
+    stored random state, where there is one. ``misplaced``: a requested category is asked for as if its column were the
+    first discrete one. ``unconditioned``: whether rows without a request can be replayed; they can't where the category
+    of each comes from a random training row.
     """
 
     spare_batch: bool
     repairs: tuple[str, ...]
+    goes_on: bool = False
+    misplaced: bool = False
+    unconditioned: bool = True
 
     @classmethod
     def from_document(cls, fields: Fields) -> ReplayRules:
@@ -46,13 +52,28 @@ class ReplayRules:
         repairs = fields.texts("repairs", max_items=3)
         if len(set(repairs)) != len(repairs) or not set(repairs) <= {"sample", "conditions", "known"}:
             raise FormatError("unknown or repeated calls", where=fields.path("repairs"))
-        found = cls(spare_batch=fields.boolean("spare_batch"), repairs=repairs)
+        found = cls(
+            spare_batch=fields.boolean("spare_batch"),
+            repairs=repairs,
+            goes_on=fields.optional("goes_on", fields.boolean, False),
+            misplaced=fields.optional("misplaced", fields.boolean, False),
+            unconditioned=fields.optional("unconditioned", fields.boolean, True),
+        )
         fields.finish()
         return found
 
     def to_document(self) -> dict[str, Any]:
         """The rules as plain JSON."""
-        return {"spare_batch": self.spare_batch, "repairs": list(self.repairs)}
+        unusual = {
+            name: value
+            for name, value, usual in (
+                ("goes_on", self.goes_on, False),
+                ("misplaced", self.misplaced, False),
+                ("unconditioned", self.unconditioned, True),
+            )
+            if value != usual
+        }
+        return {"spare_batch": self.spare_batch, "repairs": list(self.repairs), **unusual}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +81,8 @@ class Config:
     """The config of a model of type ``tabular.synthesizer/1``.
 
     ``noise_dim``: width of the noise. ``batch_size``: rows of a training batch, which a replay repeats.
-    ``conditioning``: what stands beside the noise: one category (``single_discrete``) or a whole row (``anyway``).
+    ``conditioning``: what stands beside the noise: one category, drawn by frequency (``single_discrete``) or, where one
+    is known, that one (``requested_discrete``), or a whole row (``anyway``).
     ``statistics``: whether batch norm uses running or batch statistics while sampling. ``replay`` None: the draws of
     the original depend on training data, which a crate does not hold.
     """
@@ -112,6 +134,11 @@ class Core:
         parts = list(transformer.activations())
         self.parts = parts
         kinds = np.repeat([name for _, _, name in parts], [stop - start for start, stop, _ in parts])
+        sigma = getattr(generator, "sigma", None)
+        self.sigmas: np.ndarray | None = None
+        """Of a decoder: the standard deviation of each output, float64 of shape (width,)."""
+        if isinstance(sigma, torch.Tensor):
+            self.sigmas = sigma.detach().cpu().double().numpy()
         self._columns = {kind: np.flatnonzero(kinds == kind) for kind in (TANH, SIGMOID, SOFTMAX)}
 
     @property
@@ -139,6 +166,8 @@ class Core:
     def activate(self, raw: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Activations part by part, the draws of the Gumbel softmax taken from ``generator`` in the parts' order."""
         found: list[torch.Tensor] = []
+        if self.sigmas is not None:  # a decoder's categories are read off as they are (TVAE, section 4.5)
+            return torch.tanh(raw)
         with torch.inference_mode():
             for start, stop, kind in self.parts:
                 part = raw[:, start:stop]
@@ -151,6 +180,28 @@ class Core:
                     gumbel = -draws.exponential_(generator=generator).log()
                     found.append(((part + gumbel) / TEMPERATURE).softmax(-1))
         return torch.cat(found, dim=1)
+
+    def request(self, known: Mapping[str, object], draws: Draws, *, misplaced: bool = False) -> np.ndarray | None:
+        """The condition vector, float32 of shape (condition_width,), that asks for known cells as far as it can.
+
+        None where there is nothing to ask for. Raises :class:`UsageError` for a category that was never seen.
+        """
+        if self.config.conditioning == "anyway":
+            return self.transformer.condition(known, draws)
+        if self.config.conditioning != "requested_discrete":
+            return None
+        discrete = {name for name, _ in self.sampler.columns}
+        codes = {
+            column.name: int(np.argmax(column.encoding.encode(known[column.name], draws)))
+            for column in self.transformer.columns
+            if column.name in known and column.name in discrete
+        }
+        asked = self.sampler.rarest(codes)
+        return None if asked is None else self.sampler.request(asked, codes[asked], misplaced=misplaced)
+
+    def inverse(self, matrix: np.ndarray, how: Reversal) -> dict[str, np.ndarray]:
+        """Activated outputs of shape (n, width) as modelled columns of shape (n,), a decoder's noise added."""
+        return self.transformer.inverse(matrix, how, self.sigmas)
 
     def block(self, draws: CounterDraws, condition: np.ndarray | None) -> np.ndarray:
         """One block of activated outputs: ``BLOCK_ROWS`` rows whose bits depend on ``draws`` and ``condition`` alone.
@@ -178,6 +229,8 @@ class Core:
         tanh, sigmoid, softmax = (self._columns[kind] for kind in (TANH, SIGMOID, SOFTMAX))
         matrix[:, tanh] = np.tanh(matrix[:, tanh])
         matrix[:, sigmoid] = matrix[:, sigmoid] > 0.0
+        if self.sigmas is not None:
+            return matrix
         with np.errstate(divide="ignore"):  # an infinite logit wins, as it should
             matrix[:, softmax] -= np.log(random.standard_exponential((rows, len(softmax)), dtype=np.float32))
         return matrix

@@ -7,7 +7,7 @@ seeding with S, so the caller's process is not touched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +30,10 @@ TRIES = 100
 """Rounds of rejection after which the original gives up."""
 GROWTH = 10
 """A round samples at most so many times the rows that were asked for."""
+FROM_ROWS = (
+    "this model can't be replayed: its release draws conditions from the training rows, which a crate does not hold"
+)
+HINT = "sample with seed= instead; it follows the frequencies"
 SEED_BOUND = 2**32
 """NumPy's legacy seeds are below this."""
 
@@ -54,11 +58,7 @@ class Replay:
         stored: RandomState | None = None,
     ) -> None:
         if core.config.replay is None:
-            raise UnsupportedError(
-                "this model can't be replayed: its release draws conditions from the training rows, which a crate does "
-                "not hold",
-                hint="sample with seed= instead; it follows the frequencies",
-            )
+            raise UnsupportedError(FROM_ROWS, hint=HINT)
         if not 0 <= seed < SEED_BOUND:
             raise UsageError(f"a replayed seed is between 0 and {SEED_BOUND - 1}", where="replay")
         self.core = core
@@ -91,6 +91,19 @@ class Replay:
         whole = self.table.make_keys_distinct(pd.concat(parts).sort_index())
         return whole.set_axis(frame.index[whole.index])
 
+    def requested(self, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        """As many rows as there are, all asked for the same one category, as ctgan asks; not all of them have it.
+
+        Raises :class:`UsageError` for several known cells, or a column that is not discrete.
+        """
+        found = [group for frame in frames for group in groups(frame)]
+        if len(found) != 1 or len(found[0].known) != 1:
+            raise UsageError("the original asks for one category of one column", where="conditions")
+        ((column, value),) = found[0].known.items()
+        if column not in dict(self.core.sampler.columns):
+            raise UsageError("the original asks for categories of discrete columns only", where="conditions")
+        return self._batch(len(found[0].places), "conditions", None, {column: value})
+
     def modelled(
         self, rows: int, known: Mapping[str, object] | None = None, call: Call | None = None
     ) -> dict[str, np.ndarray]:
@@ -103,6 +116,12 @@ class Replay:
             if known is not None:
                 vector = core.transformer.condition(known, self.inner)
             fixed = torch.from_numpy(np.repeat(vector[None], batch, axis=0))
+        elif core.config.conditioning == "requested_discrete" and known is not None:
+            asked = core.request(known, self.inner, misplaced=self.rules.misplaced)
+            if asked is not None:
+                fixed = torch.from_numpy(np.repeat(asked[None], batch, axis=0))
+        if fixed is None and core.sampler.width and not self.rules.unconditioned:
+            raise UnsupportedError(FROM_ROWS, hint=HINT)
         steps = rows // batch + 1 if self.rules.spare_batch else (rows - 1) // batch + 1
         parts: list[torch.Tensor] = []
         for _ in range(steps):
@@ -113,7 +132,7 @@ class Replay:
             noise = torch.normal(mean, mean + 1.0, generator=self.torch)
             parts.append(core.activate(core.raw(noise, condition), self.torch))
         matrix = torch.cat(parts).numpy()[:rows]
-        found = core.transformer.inverse(matrix, self._how(self.inner, call))
+        found = core.inverse(matrix, self._how(self.inner, call))
         if core.config.force_conditioning and known is not None:
             for name, value in known.items():
                 found[name] = np.full(rows, value, dtype=object if isinstance(value, str) else None)

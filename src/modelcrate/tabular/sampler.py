@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from modelcrate.errors import FormatError
+from modelcrate.errors import FormatError, UsageError
 from modelcrate.format.document import Fields
 from modelcrate.tabular.cells import read_name
 from modelcrate.tabular.transformer import COLUMNS_LIMIT, WIDTH_LIMIT
@@ -59,6 +60,32 @@ class ConditionalSampler:
     def derived(self) -> list[tuple[str, str, int]]:
         """What was taken from training data: (column, kind, how many values)."""
         return [(name, "frequency", count) for name, count in self.columns]
+
+    def rarest(self, codes: Mapping[str, int]) -> str | None:
+        """Of columns with a category each, the one to ask for: it would otherwise be met most seldom."""
+        chances = np.diff(self.cumulative, prepend=0.0)
+        found: dict[str, float] = {}
+        start = 0
+        for name, count in self.columns:
+            if name in codes:
+                found[name] = float(chances[start + codes[name]])
+            start += count
+        return min(found, key=found.__getitem__) if found else None
+
+    def request(self, column: str, category: int, *, misplaced: bool = False) -> np.ndarray:
+        """The condition vector, float32 of shape (width,), that asks for one category of one of the columns.
+
+        ``misplaced``: as if the column were the first, which is what ctgan's releases do. Raises :class:`UsageError`
+        for a column that has no place in the vector.
+        """
+        start = 0
+        for name, count in self.columns:
+            if name == column:
+                vector = np.zeros(self.width, dtype=np.float32)
+                vector[category if misplaced else start + category] = 1.0
+                return vector
+            start += count
+        raise UsageError("categories can be requested of discrete columns only", where=f"conditions[{column!r}]")
 
     def vectors(self, chances: np.ndarray) -> np.ndarray:
         """Condition vectors, float32 of shape (n, width), one-hot, for n uniform numbers in [0, 1)."""

@@ -125,11 +125,11 @@ class Synthesizer:
         for number in itertools.count():
             draws = CounterDraws(key, number, stream=stream)
             vector = None
-            if known and self.config.conditioning == "anyway":
-                vector = self.core.transformer.condition(known, draws)
+            if known:
+                vector = self.core.request(known, draws)
             matrix = self.core.block(draws, vector)
             how = Reversal(draws=draws)
-            modelled = self.core.transformer.inverse(matrix, how)
+            modelled = self.core.inverse(matrix, how)
             if known and self.config.force_conditioning:
                 for name, value in known.items():
                     modelled[name] = np.full(len(matrix), value, dtype=object if isinstance(value, str) else None)
@@ -198,6 +198,10 @@ class Synthesizer:
 
     def _group(self, key: int, stream: int, cells: Mapping[str, object], wanted: int) -> pd.DataFrame:
         known = self.table.forward(cells, CounterDraws(key, 0, stream=SEED_LIMIT - stream))
+        for column in () if self.config.force_conditioning else self.core.transformer.columns:
+            if column.name in known and not column.encoding.knows(known[column.name]):
+                what = f"{known[column.name]!r} does not occur in the training data"
+                raise UsageError(what, where=f"conditions[{column.name!r}]")
         parts: list[pd.DataFrame] = []
         count = 0
         for frame in self._accepted(key, stream, cells, known):
@@ -214,7 +218,14 @@ class Synthesizer:
         if not fixed and (type(replay) is not int):
             raise UsageError("expected a seed or 'fixed'", where="replay")
         seed = FIXED_SEED if fixed else int(replay)
-        again = Replay(self.core, self.table, seed=seed, model_seed=FIXED_SEED if fixed else None)
+        rules = self.config.replay
+        again = Replay(
+            self.core,
+            self.table,
+            seed=seed,
+            model_seed=FIXED_SEED if fixed else None,
+            stored=self.random_state if rules is not None and rules.goes_on else None,
+        )
         return self.replayed(again, rows, conditions)
 
     def replayed(self, again: Replay, rows: int | None, conditions: Conditions | None = None) -> pd.DataFrame:
@@ -228,7 +239,9 @@ class Synthesizer:
             return found
         frames = read_conditions(conditions, rows, self.columns)
         wanted = sum(len(frame) for frame in frames)
-        if isinstance(conditions, pd.DataFrame):
+        if self.config.conditioning == "requested_discrete":
+            found = again.requested(frames)
+        elif isinstance(conditions, pd.DataFrame):
             found = again.known(frames[0], "known")
         else:
             parts = [part for part in (again.known(frame, "conditions") for frame in frames) if len(part)]

@@ -12,6 +12,7 @@ from modelcrate.errors import FormatError, UsageError
 from modelcrate.format.document import Fields
 from modelcrate.tabular.cells import read_dtype, read_name
 from modelcrate.tabular.columns import MatrixEncoding, read_matrix_encoding
+from modelcrate.tabular.columns.base import TANH
 from modelcrate.tabular.draws import Draws, Reversal
 
 COLUMNS_LIMIT = 65_536
@@ -85,16 +86,23 @@ class Transformer:
         """What was taken from training data: (column, kind, how many values)."""
         return [(column.name, kind, count) for column in self.columns for kind, count in column.encoding.derived()]
 
-    def inverse(self, matrix: np.ndarray, how: Reversal) -> dict[str, np.ndarray]:
+    def inverse(
+        self, matrix: np.ndarray, how: Reversal, sigmas: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
         """Activated outputs, float32 of shape (n, width), as modelled columns of shape (n,).
 
+        ``sigmas``, shape (width,): normalised numbers get normal noise of these deviations first.
         Raises :class:`FormatError` where the values do not fit the column's dtype.
         """
         start = 0
         decoded: dict[str, np.ndarray] = {}
         for column in self.columns:
             stop = start + column.encoding.width
-            decoded[column.name] = column.encoding.decode(matrix[:, start:stop], how)
+            span = matrix[:, start:stop]
+            if sigmas is not None and column.encoding.activations[0][1] == TANH:
+                span = span.astype(np.float64)
+                span[:, 0] += sigmas[start] * how.draws.normal(len(span))
+            decoded[column.name] = column.encoding.decode(span, how)
             start = stop
         shared = _shared_dtype(decoded)
         return {column.name: _cast(decoded[column.name], shared, column) for column in self.columns}

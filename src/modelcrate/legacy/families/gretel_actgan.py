@@ -15,7 +15,9 @@ from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.format.manifest import Omission
 from modelcrate.legacy.families import rdt
 from modelcrate.legacy.families.ctgan_generator import generator_shape, generator_tensors
+from modelcrate.legacy.families.ctgan_sampler import integers, one_hot_columns, shares_of_matrix
 from modelcrate.legacy.families.known import refuse_unknown
+from modelcrate.legacy.families.random_states import state_of_objects
 from modelcrate.legacy.families.sdv_table import dtypes_of, translate_table
 from modelcrate.legacy.graph import Call
 from modelcrate.legacy.names import callee_of
@@ -114,7 +116,7 @@ def translate(view: View) -> Translation:
     if stored is not None and not stored.is_none():
         components.append(
             ComponentData(
-                name="random_state", role="random_state", type="tabular.random_state/1", state=_random_state(stored)
+                name="random_state", role="random_state", type="tabular.random_state/1", state=state_of_objects(stored)
             )
         )
     found = Translation(
@@ -224,14 +226,6 @@ def _spans(view: View) -> list[tuple[int, str]]:
     return found
 
 
-def _one_hot_columns(transformer: Document) -> list[Document]:
-    return [
-        {"name": column["name"], "categories": len(column["encoding"]["categories"])}
-        for column in transformer["columns"]
-        if column["encoding"]["type"] == "one_hot"
-    ]
-
-
 def _sampler(view: View, transformer: Document) -> Document:
     import numpy as np
 
@@ -240,13 +234,13 @@ def _sampler(view: View, transformer: Document) -> Document:
         view,
         ("_n_discrete_columns", "_n_categories", "_categories_uniform_prob_cum", "_discrete_column_cond_st"),
     )
-    columns = _one_hot_columns(transformer)
+    columns = one_hot_columns(transformer)
     counts = [column["categories"] for column in columns]
     if view["_n_discrete_columns"].integer() != len(columns) or view["_n_categories"].integer() != sum(counts):
         raise FormatError("the sampler's columns are not the transformer's", where=view.path)
     if not columns:
         return {"columns": [], "cumulative": np.zeros(0)}
-    starts = _integers(view["_discrete_column_cond_st"])
+    starts = integers(view["_discrete_column_cond_st"])
     if starts != [sum(counts[:position]) for position in range(len(counts))]:
         raise FormatError("the sampler's offsets are not those of its columns", where=view.path)
     cumulative = view["_categories_uniform_prob_cum"].array()
@@ -255,73 +249,9 @@ def _sampler(view: View, transformer: Document) -> Document:
 
 def _old_sampler(view: View, transformer: Document) -> Document:
     """Release 0.20 draws conditions from its training matrix. Only the shares of the categories are taken out of it."""
-    import numpy as np
-
     view = view.attributes(f"{_PACKAGE}.data_sampler.DataSampler")
     refuse_unknown(view, _OLD_SAMPLER_NAMES)
-    columns = _one_hot_columns(transformer)
-    if not columns:
-        return {"columns": [], "cumulative": np.zeros(0)}
-    matrix = view["_data"].array()
-    width = sum(_width(column["encoding"]) for column in transformer["columns"])
-    if matrix.ndim != 2 or matrix.shape[1] != width or not matrix.shape[0] or matrix.dtype.kind != "f":
-        raise FormatError("the training matrix does not fit the transformer", where=view["_data"].path)
-    shares: list[np.ndarray] = []
-    start = 0
-    for column in transformer["columns"]:
-        stop = start + _width(column["encoding"])
-        if column["encoding"]["type"] == "one_hot":
-            picks = np.argmax(matrix[:, start:stop], axis=1)
-            shares.append(np.bincount(picks, minlength=stop - start) / len(matrix))
-        start = stop
-    chances = np.concatenate(shares) / len(shares)
-    return {"columns": columns, "cumulative": np.cumsum(chances)}
-
-
-def _width(encoding: Document) -> int:
-    if encoding["type"] == "mode_specific":
-        return 1 + int(encoding["used"].sum())
-    return encoding["digits"] if encoding["type"] == "binary" else len(encoding["categories"])
-
-
-def _integers(view: View) -> list[int]:
-    array = view.array()
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise FormatError("expected integers", where=view.path)
-    return [int(number) for number in array.tolist()]
-
-
-def _random_state(view: View) -> Document:
-    """A NumPy RandomState and a PyTorch generator, as they were pickled."""
-    import numpy as np
-
-    pair = view.items()
-    if len(pair) != 2:
-        raise FormatError("expected a NumPy state and a PyTorch generator", where=view.path)
-    if pair[0].class_name not in ("numpy.random._pickle.__randomstate_ctor", "numpy.random.mtrand.RandomState"):
-        raise UnsupportedError(f"a random state of class {pair[0].class_name}", where=pair[0].path)
-    state = pair[0].attributes(pair[0].class_name or "")
-    if state["bit_generator"].text() != "MT19937":
-        raise UnsupportedError("a random state that is no Mersenne Twister", where=state.path)
-    twister = state["state"].mapping()
-    generator = pair[1].node
-    if pair[1].callee != "torch._C.Generator" or not isinstance(generator, Call) or len(generator.states) != 1:
-        raise UnsupportedError("a random state that is no PyTorch generator", where=pair[1].path)
-    parts = View(generator.states[0], f"{pair[1].path}.state", view.context).items()
-    if len(parts) != 3:
-        raise FormatError("a generator's state has three parts", where=pair[1].path)
-    tensor = parts[2].tensor().data(view.context, parts[2].path)
-    if tensor.dtype != "U8":
-        raise FormatError("a generator's state is bytes", where=parts[2].path)
-    return {
-        "numpy": {
-            "key": np.array(twister["key"].array(), dtype=np.uint32),
-            "position": twister["pos"].integer(),
-            "has_normal": bool(state["has_gauss"].integer()),
-            "normal": state["gauss"].finite(),
-        },
-        "torch": np.frombuffer(bytes(tensor.data), dtype=np.uint8).copy(),
-    }
+    return shares_of_matrix(view["_data"], transformer)
 
 
 def _hyperparameters(view: View) -> Document:
@@ -332,6 +262,16 @@ def _hyperparameters(view: View) -> Document:
         number = template.attributes(rdt.FLOAT)
         for name in ("learn_rounding_scheme", "enforce_min_max_values"):
             found[name] = number[name].boolean()
+    found["field_types"] = {
+        name: {key: _plain(value) for key, value in given.mapping().items() if key != "transformer"}
+        for name, given in table["_field_types"].mapping().items()
+    }
+    found["field_transformers"] = {
+        name: given.class_name.rpartition(".")[2] if given.class_name else _plain(given)
+        for name, given in table["_field_transformers"].mapping().items()
+    }
+    found["anonymize_fields"] = {name: _plain(given) for name, given in table["_anonymize_fields"].mapping().items()}
+    found["primary_key"] = _plain(table["_primary_key"])
     found["auto_transform_datetimes"] = view["_auto_transform_datetimes"].boolean()
     rows = view.get("_num_rows")
     if rows is not None and not rows.is_none():

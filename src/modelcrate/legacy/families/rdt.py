@@ -23,12 +23,19 @@ CLUSTER: Final = (
     "gretel_synthetics.actgan.transformers.ClusterBasedNormalizer",
 )
 ONE_HOT: Final = f"{_RDT}.categorical.OneHotEncoder"
+OLD_ONE_HOT: Final = f"{_RDT}.categorical.OneHotEncodingTransformer"
+MIXTURE: Final = (
+    "sklearn.mixture._bayesian_mixture.BayesianGaussianMixture",
+    "sklearn.mixture.bayesian_mixture.BayesianGaussianMixture",
+)
 BINARY: Final = (
     "gretel_synthetics.actgan.transformers.BinaryEncodingTransformer",
     "gretel_synthetics.actgan.data_transformer.BinaryEncodingTransformer",
 )
-_BASE: Final = ("columns", "column_prefix", "output_columns")
-_NULLS: Final = ("missing_value_replacement", "model_missing_values", "null_transformer")
+_BASE: Final = ("columns", "column_prefix", "output_columns", "output_properties", "random_states", "random_seed")
+_NULLS: Final = (
+    "missing_value_replacement", "model_missing_values", "missing_value_generation", "null_transformer",
+)  # fmt: skip
 _FLOAT_NAMES: Final = (
     *_BASE,
     *_NULLS,
@@ -76,26 +83,36 @@ def names_of(view: View) -> tuple[str, list[str]]:
     return columns[0], [item.text() for item in view["output_columns"].items()]
 
 
-def modes(view: View) -> Document:
-    """A cluster-based normaliser as mode-specific normalisation."""
+def modes(view: View, *, unflagged: bool = False) -> Document:
+    """A cluster-based normaliser as mode-specific normalisation.
+
+    ``unflagged``: a flag for missing cells that the model never learned is left out, and no cell is missing then.
+    """
     view = view.attributes(*CLUSTER)
     refuse_unknown(
         view, (*_FLOAT_NAMES, "max_clusters", "weight_threshold", "_bgm_transformer", "valid_component_indicator")
     )
+    number = _number(view)
+    if number["missing"] is not None and unflagged and number["missing"]["flagged"]:
+        number["missing"] = None
+    if number["missing"] is not None and (number["missing"]["flagged"] or number["missing"]["seen"]):
+        raise UnsupportedError("a normalised column with missing values of its own", where=view.path)
+    return mixture_modes(view["_bgm_transformer"], view["valid_component_indicator"], number)
+
+
+def mixture_modes(view: View, valid: View, number: Document) -> Document:
+    """A variational mixture, and which of its components are used, as mode-specific normalisation."""
     import numpy as np
 
-    mixture = view["_bgm_transformer"].attributes("sklearn.mixture._bayesian_mixture.BayesianGaussianMixture")
+    mixture = view.attributes(*MIXTURE)
     refuse_unknown(mixture, _MIXTURE)
     if mixture["covariance_type"].text() != "full":
         raise UnsupportedError("a mixture without full covariances", where=mixture["covariance_type"].path)
     means = _column(mixture["means_"])
     count = len(means)
-    used = view["valid_component_indicator"].array()
+    used = valid.array()
     if used.dtype != np.dtype(bool) or used.shape != (count,):
-        raise FormatError("expected one truth value per mode", where=view["valid_component_indicator"].path)
-    number = _number(view)
-    if number["missing"] is not None and (number["missing"]["flagged"] or number["missing"]["seen"]):
-        raise UnsupportedError("a normalised column with missing values of its own", where=view.path)
+        raise FormatError("expected one truth value per mode", where=valid.path)
     covariances = _column(mixture["covariances_"], count)
     if not bool((covariances > 0.0).all()):
         raise FormatError("a mode without spread", where=mixture["covariances_"].path)
@@ -158,10 +175,14 @@ def _digamma(values: Any) -> Any:
 
 def one_hot(view: View) -> Document:
     """A one-hot encoder."""
-    view = view.attributes(ONE_HOT)
+    view = view.attributes(ONE_HOT, OLD_ONE_HOT)
     refuse_unknown(
-        view, (*_BASE, "dummies", "_dummy_na", "_num_dummies", "_dummy_encoded", "_indexer", "_uniques")
-    )
+        view,
+        (
+            *_BASE, "dummies", "_dummy_na", "_num_dummies", "_dummy_encoded", "_indexer", "_uniques", "dtype",
+            "error_on_unknown", "dummy_na",
+        ),
+    )  # fmt: skip
     return {"type": "one_hot", "categories": [cell(item) for item in view["dummies"].items()]}
 
 
@@ -217,13 +238,17 @@ def _number(view: View) -> Document:
         if representation != "Float" and representation not in _INTEGER_BOUNDS:
             raise UnsupportedError(f"numbers represented as {representation!r}", where=view.path)
         minimum, maximum = _INTEGER_BOUNDS.get(representation, (None, None))
-    digits = view.get("_rounding_digits")
+    given = view.get("_rounding_digits")
+    digits = None if given is None or given.is_none() else given.integer()
+    dtype = dtype_name(view["_dtype"])
+    if digits is None and dtype.startswith("uint") and "missing_value_generation" in view:
+        digits = 0  # these releases round all integers, earlier ones the signed ones only
     return {
         "type": "number",
-        "dtype": dtype_name(view["_dtype"]),
+        "dtype": dtype,
         "minimum": minimum,
         "maximum": maximum,
-        "digits": None if digits is None or digits.is_none() else digits.integer(),
+        "digits": digits,
         "learns_digits": view["learn_rounding_scheme"].boolean(),
         "missing": _missing(view),
     }
@@ -246,6 +271,8 @@ def _missing(view: View, *, by_flag_alone: bool = False) -> Document | None:
     if handler is None or handler.is_none():
         raise FormatError("a transformer that was not fitted", where=view.path)
     handler = handler.attributes("rdt.transformers.null.NullTransformer")
+    if "_missing_value_generation" in handler:
+        return _generated(handler)
     refuse_unknown(
         handler, ("nulls", "_model_missing_values", "_missing_value_replacement", "_null_percentage")
     )
@@ -258,6 +285,31 @@ def _missing(view: View, *, by_flag_alone: bool = False) -> Document | None:
     share = handler.get("_null_percentage")
     return {
         "fill": _fill(handler["_missing_value_replacement"]),
+        "flagged": flagged,
+        "seen": handler["nulls"].boolean(),
+        "share": 0.0 if flagged or share is None or share.is_none() else share.finite(),
+    }
+
+
+def _generated(handler: View) -> Document | None:
+    """As rdt from 1.3 says it: by a column of flags, at random, or not at all."""
+    refuse_unknown(
+        handler,
+        (
+            "nulls", "_missing_value_generation", "_missing_value_replacement", "_null_percentage", "_min_value",
+            "_max_value",
+        ),
+    )  # fmt: skip
+    way = handler["_missing_value_generation"]
+    if way.is_none():
+        return None
+    if way.text() not in ("from_column", "random"):
+        raise UnsupportedError(f"missing values made by {way.text()!r}", where=way.path)
+    flagged = way.text() == "from_column"
+    replacement = handler["_missing_value_replacement"]
+    share = handler.get("_null_percentage")
+    return {
+        "fill": None if type(replacement.node) is str else _fill(replacement),
         "flagged": flagged,
         "seen": handler["nulls"].boolean(),
         "share": 0.0 if flagged or share is None or share.is_none() else share.finite(),

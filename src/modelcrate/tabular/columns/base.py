@@ -79,3 +79,7 @@ class MatrixEncoding(Encoding):
     @abstractmethod
     def encode(self, value: object, draws: Draws) -> np.ndarray:
         """One known cell as a float32 vector of shape (width,)."""
+
+    def knows(self, value: object) -> bool:
+        """Whether the generator can make this cell at all; a category that was never seen it can't."""
+        return True

@@ -75,3 +75,6 @@ class Binary(MatrixEncoding):
         code = self.categories.find(value)
         number = 0 if code is None else code + 1  # an unseen value is all zeros upstream, too
         return np.array([number >> place & 1 for place in range(self.digits - 1, -1, -1)], dtype=np.float32)
+
+    def knows(self, value: object) -> bool:
+        return self.categories.find(value) is not None

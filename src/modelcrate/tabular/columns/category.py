@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from modelcrate.errors import FormatError, UsageError
+from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
 from modelcrate.tabular.cells import Categories, read_dtype
 from modelcrate.tabular.columns.base import SOFTMAX, MatrixEncoding, TableEncoding
@@ -169,9 +169,9 @@ class OneHot(TableEncoding, MatrixEncoding):
         return [int(position == code) for position in range(len(self.categories))]
 
     def encode(self, value: object, draws: Draws) -> np.ndarray:
-        code = self.categories.find(value)
-        if code is None:
-            raise UsageError(f"{value!r} does not occur in the training data")
         encoded = np.zeros(len(self.categories), dtype=np.float32)
-        encoded[code] = 1.0
+        encoded[self.categories.find(value) or 0] = 1.0  # upstream takes the first for an unseen one
         return encoded
+
+    def knows(self, value: object) -> bool:
+        return self.categories.find(value) is not None

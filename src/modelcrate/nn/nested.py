@@ -95,7 +95,7 @@ class TensorSink:
 
 def check_tensor(tensor: torch.Tensor, *, where: str) -> None:
     """Refuse, with UnsupportedError, a tensor that has no plain dense bytes or a dtype that no crate can hold."""
-    if type(tensor) not in (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer):
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
         raise UnsupportedError(f"a tensor of the class {type(tensor).__name__} can't be kept", where=where)
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
         kind = "meta" if tensor.is_meta else "quantised" if tensor.is_quantized else str(tensor.layout)

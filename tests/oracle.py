@@ -37,7 +37,7 @@ MESSAGE_LIMIT = 500
 CODES = frozenset({"FORMAT", "LIMIT", "POLICY", "INTEGRITY", "UNSUPPORTED", "IO", "MISMATCH", "USAGE"})
 VERDICTS = frozenset({"data", "unknown", "dangerous", "broken", "unrecognised"})
 EXIT_OF_VERDICT = {"data": 0, "unknown": 1, "dangerous": 1, "broken": 2, "unrecognised": 2}
-HEAVY = frozenset({"load", "sample"})
+HEAVY = frozenset({"convert", "load", "sample"})
 """Verbs that may use torch and pandas; all others run in an interpreter that has neither."""
 
 

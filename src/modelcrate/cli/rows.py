@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from modelcrate.errors import StorageError, UnsupportedError
 
@@ -61,7 +62,8 @@ class RowWriter:
                 self._write_parquet(frame)
             else:
                 assert self._text is not None
-                frame.to_csv(self._text, index=False, header=not self._started)
+                quoting: Literal[0, 1] = csv.QUOTE_ALL if _holds_returns(frame) else csv.QUOTE_MINIMAL
+                frame.to_csv(self._text, index=False, header=not self._started, quoting=quoting)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -114,9 +116,21 @@ def _require_pyarrow() -> None:
         raise UnsupportedError("Parquet needs pyarrow", hint="pip install modelcrate[parquet]") from error
 
 
+def _texts(frame: pd.DataFrame) -> list[str]:
+    """Names of the columns that can hold text."""
+    return [name for name in frame.columns if str(frame[name].dtype) in ("object", "str", "string", "category")]
+
+
+def _holds_returns(frame: pd.DataFrame) -> bool:
+    """Whether a text holds a bare carriage return: it ends a line for most readers, and pandas would not quote it."""
+    if any("\r" in str(name) for name in frame.columns):
+        return True
+    return any(isinstance(cell, str) and "\r" in cell for name in _texts(frame) for cell in frame[name].unique())
+
+
 def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
     def inert(cell: object) -> object:
         return "'" + cell if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
-    texts = [name for name in frame.columns if frame[name].dtype == object or str(frame[name].dtype) == "str"]
-    return frame.assign(**{name: frame[name].map(inert) for name in texts}) if texts else frame
+    frame = frame.assign(**{name: frame[name].astype(object).map(inert) for name in _texts(frame)})
+    return frame.rename(columns=inert)

@@ -15,6 +15,7 @@ from modelcrate.legacy.families import gretel_actgan
 from modelcrate.legacy.graph import Call, Dict
 from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.view import View
+from modelcrate.tabular.transformer import Transformer
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "actgan"
 NAMES = sorted(case["name"] for case in json.loads((CORPUS / "index.json").read_text(encoding="utf-8"))["cases"])
@@ -115,8 +116,8 @@ def test_the_sampler_of_release_0_20_follows_the_shares_of_the_categories():
     matrix = inner(root("release_0_20_0"), "_model", "_data_sampler", "_data").array()
     chances = np.diff(sampler["cumulative"], prepend=0.0) * len(sampler["columns"])
     start = position = 0
-    for column in transformer["columns"]:
-        width = gretel_actgan._width(column["encoding"])
+    for column, read in zip(transformer["columns"], Transformer.from_document(transformer, "x").columns, strict=True):
+        width = read.encoding.width
         if column["encoding"]["type"] == "one_hot":
             shares = matrix[:, start : start + width].mean(axis=0)
             np.testing.assert_allclose(chances[position : position + width], shares, atol=1e-6)

@@ -269,3 +269,38 @@ class TestBatch:
         assert len(children() - before) == 2
         batch.close()  # type: ignore[attr-defined]
         assert children() == before
+
+
+class TestCrates:
+    """A crate is data, in any form; a document that is a pickle as well is judged as the pickle."""
+
+    def test_crates_are_data(self, oracle: Oracle) -> None:
+        from modelcrate.crate import ComponentData, write_crate
+        from modelcrate.format.tensors import TensorData
+
+        component = ComponentData(
+            name="net", role="generator", type="acme.net/1", tensors={"w": TensorData("F32", (2,), bytes(8))}
+        )
+        for form in ("file", "folder"):
+            path = oracle.inputs / form
+            write_crate(path, components=[component], form=form)  # type: ignore[arg-type]
+            code, lines = reports(oracle, path)
+            assert code == 0
+            assert {line["verdict"] for line in lines} == {"data"}
+
+    def test_a_state_document_that_is_a_pickle_too(self, oracle: Oracle) -> None:
+        """LONG1 and a map of ten entries are one byte; text in a document can be opcodes."""
+        from modelcrate.format.values import encode
+
+        opcodes = "0cnowhere\nthing\n)R."
+        document = {f"k{index:02}": "x" for index in range(9)} | {"a": "-" * 500}
+        data = encode(document)
+        length = data[1]
+        assert data[0] == 0x8A
+        start = data.index(b"-" * 500)
+        shift = 2 + length - start
+        assert 0 <= shift < 400
+        document["a"] = "-" * shift + opcodes + "-" * (500 - shift - len(opcodes))
+        code, (line,) = reports(oracle, oracle.file(encode(document)))
+        assert code == 1
+        assert line["verdict"] == "unknown"

@@ -102,6 +102,8 @@ class _Scan:
             self.add("broken", "files nested in files too deep", member)
             return "unknown"
         kind = detect(data)
+        if kind in ("unknown", "pickle") and self.crate_document(data):
+            return "crate"
         if kind in COMPRESSED:
             self.compressed(data, kind, member, depth)
         elif kind == "zip":
@@ -119,6 +121,16 @@ class _Scan:
         if kind != "zip":
             self.appended_zip(data, member, depth)
         return kind
+
+    def crate_document(self, data: Data) -> bool:
+        """The manifest of a crate or one of its state documents, in their one byte form, and no pickle as well."""
+        if not is_crate_document(data, self.limits):
+            return False
+        reading = survey(data, limits=self.left(), where="stream")
+        if reading.error is None or reading.globals or reading.calls:
+            return False
+        self.understood()
+        return True
 
     def unrecognised(self, data: Data, kind: str, member: str, depth: int) -> None:
         """Nothing that the reader knows; still, an unpickler starts anywhere it is told to."""
@@ -418,3 +430,20 @@ def _raw_inflate(content: bytes, room: int) -> bytes:
         return zlib.decompressobj(-15).decompress(content, max(1, room))
     except zlib.error:
         return b""
+
+
+def is_crate_document(data: Data, limits: Limits) -> bool:
+    """Whether these are a manifest's or a state document's bytes, whole and canonical."""
+    try:
+        if data[:1] == b"{" and len(data) <= limits.manifest_bytes:
+            from modelcrate.format.manifest import Manifest
+
+            Manifest.from_bytes(bytes(data), limits=limits)
+            return True
+        if len(data) and (0x81 <= data[0] <= 0x8F or data[0] in (0xDE, 0xDF)) and len(data) <= limits.state_bytes:
+            from modelcrate.format.values import decode
+
+            return isinstance(decode(bytes(data), where="state", limits=limits), dict)
+    except ModelcrateError:
+        return False
+    return False

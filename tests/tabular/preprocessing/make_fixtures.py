@@ -6,7 +6,9 @@ the files and need neither. It also holds the live objects against their transla
 
 from __future__ import annotations
 
+import base64
 import json
+import pickle
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +52,15 @@ MORE_CODES = random.integers(0, 6, (6, 2))
 CODE_GAPS = np.where(random.random((12, 2)) < 0.2, np.nan, CODES)
 EMPTY = HOLES.copy()
 EMPTY[:, 1] = np.nan
+
+
+PICKLED = (
+    "standard float32", "robust without scale", "min max float64",
+    "one hot, unknown: infrequent_if_exist, drop first, rare",
+    "one hot of floats with NaN", "ordinal, rare, missing and unknown", "impute with flags", "impute text",
+    "columns, remainder scaled", "columns by slice and mask", "columns by dtype", "a chain of columns and a scaler",
+)  # fmt: skip
+"""The cases whose pickle is kept, for the reader of pickles."""
 
 
 def frame(rows: int, seed: int) -> pd.DataFrame:
@@ -229,6 +240,8 @@ def main() -> None:
             np.testing.assert_array_equal(given, wanted, err_msg=name)
             runs.append({"batch": dumped(batch), "wanted": dump(wanted)})
         found.append({"name": name, "fitted": dump(estimator), "runs": runs})
+        if name in PICKLED:
+            found[-1]["pickle"] = base64.b64encode(pickle.dumps(estimator)).decode()
     path = Path(__file__).parent / "fixtures" / f"scikit-{sklearn.__version__}.json"
     lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in found)
     path.write_text(f'{{"version": "{sklearn.__version__}", "cases": [\n{lines}\n]}}\n')

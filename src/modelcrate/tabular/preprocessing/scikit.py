@@ -1,4 +1,4 @@
-"""Fitted scikit-learn objects, live in the caller's hands, taken down as steps of our own.
+"""Fitted scikit-learn objects, live in the caller's hands or read from a file, taken down as steps of our own.
 
 A class is recognised by its exact name; scikit-learn itself is not imported, and nothing of the object is called: its
 attributes are read. What a step can't say exactly is refused.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,15 @@ ROUNDED_SINCE = (1, 8)
 """From this release on, StandardScaler rounds its statistics to the dtype of the data before it uses them."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Record:
+    """A fitted object as data: the full name of its class, its attributes, and the release that fitted it."""
+
+    name: str
+    attributes: Mapping[str, Any]
+    release: tuple[int, ...] = ()
+
+
 def is_scikit(candidate: object) -> bool:
     """Whether a live object's class is one of scikit-learn's, or of a package built on it."""
     return any(base.__module__.partition(".")[0] == PACKAGE for base in type(candidate).__mro__)
@@ -41,6 +51,8 @@ def is_scikit(candidate: object) -> bool:
 
 def from_scikit(fitted: object, *, where: str = "preprocessing") -> Step:
     """The step that gives the same numbers as a fitted scaler, encoder, imputer, ColumnTransformer or Pipeline.
+
+    ``fitted`` is a live object, or a :class:`Record` of one.
 
     Raises UnsupportedError for another class (a subclass too) and for an option that has no counterpart, UsageError for
     an object that is not fitted.
@@ -50,23 +62,24 @@ def from_scikit(fitted: object, *, where: str = "preprocessing") -> Step:
 
 def feature_names(fitted: object) -> tuple[str, ...] | None:
     """The names of the columns that an object was fitted on, if it was fitted on a DataFrame with text for names."""
-    while _class_name(fitted) == _PIPELINE:
-        inner = [step for _, step in vars(fitted).get("steps", []) if step is not None and step != "passthrough"]
+    record = _record(fitted)
+    while record.name == _PIPELINE:
+        inner = [step for _, step in record.attributes.get("steps", []) if step is not None and step != "passthrough"]
         if not inner:
             return None
-        fitted = inner[0]
-    names = vars(fitted).get("feature_names_in_")
+        record = _record(inner[0])
+    names = record.attributes.get("feature_names_in_")
     return None if names is None else tuple(str(name) for name in names)
 
 
 class _Fitted:
-    """The attributes of a live object."""
+    """The attributes of one object, and where it is in the whole."""
 
-    def __init__(self, fitted: object, where: str, depth: int) -> None:
-        self.name = type(fitted).__name__
-        self.where = f"{where} ({self.name})"
+    def __init__(self, record: Record, where: str, depth: int) -> None:
+        self.where = f"{where} ({_short(record.name)})"
         self.depth = depth
-        self._attributes: Mapping[str, Any] = vars(fitted)
+        self.release = record.release
+        self._attributes = record.attributes
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._attributes:
@@ -90,34 +103,42 @@ class _Fitted:
         return UnsupportedError(what, where=self.where, hint=hint)
 
 
+def _record(fitted: object) -> Record:
+    """A live object's attributes, as they are; it is here, so the release that is loaded is its own."""
+    if isinstance(fitted, Record):
+        return fitted
+    version = str(getattr(sys.modules.get(PACKAGE), "__version__", ""))
+    name = f"{type(fitted).__module__}.{type(fitted).__qualname__}"
+    return Record(name=name, attributes=getattr(fitted, "__dict__", {}), release=parse_release(version))
+
+
+def parse_release(version: str) -> tuple[int, ...]:
+    """``(1, 9)`` for ``1.9.1``; nothing for what is no version."""
+    parts = version.split(".")[:2]
+    return tuple(int(part) for part in parts) if all(part.isascii() and part.isdigit() for part in parts) else ()
+
+
 def _translate(fitted: object, where: str, depth: int) -> Step:
-    translate = _TRANSLATORS.get(_class_name(fitted))
+    record = _record(fitted)
+    translate = _TRANSLATORS.get(record.name)
     if translate is None:
-        names = sorted(name.rpartition(".")[2] for name in _TRANSLATORS)
-        raise UnsupportedError(
-            f"a {type(fitted).__name__} has no counterpart as data", where=where, hint=f"supported: {', '.join(names)}"
-        )
+        names = sorted(_short(name) for name in _TRANSLATORS)
+        what = f"a {_short(record.name)} has no counterpart as data"
+        raise UnsupportedError(what, where=where, hint=f"supported: {', '.join(names)}")
     if depth > DEPTH_LIMIT:
         raise UnsupportedError(f"more than {DEPTH_LIMIT} steps inside each other", where=where)
-    return translate(_Fitted(fitted, where, depth))
+    return translate(_Fitted(record, where, depth))
 
 
-def _class_name(fitted: object) -> str:
-    return f"{type(fitted).__module__}.{type(fitted).__qualname__}"
-
-
-def _release() -> tuple[int, ...]:
-    """The release of scikit-learn that is loaded; its objects are here, so it is."""
-    version = getattr(sys.modules.get(PACKAGE), "__version__", "")
-    parts = str(version).split(".")[:2]
-    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _standard(fitted: _Fitted) -> Step:
     centre = fitted.vector("mean_") if fitted["with_mean"] else None
     scale = fitted.vector("scale_", positive=True) if fitted["with_std"] else None
     width = int(fitted["n_features_in_"])
-    return Standardise(width=width, centre=centre, scale=scale, rounded=_release() >= ROUNDED_SINCE)
+    return Standardise(width=width, centre=centre, scale=scale, rounded=fitted.release >= ROUNDED_SINCE)
 
 
 def _robust(fitted: _Fitted) -> Step:
@@ -204,7 +225,7 @@ def _impute(fitted: _Fitted) -> Step:
         kept = [index for index, value in enumerate(statistics.tolist()) if not _is_nan(value)]
     flagged: list[int] = []
     if fitted.get("add_indicator", False):
-        flagged = [int(index) for index in vars(fitted["indicator_"])["features_"]]
+        flagged = [int(index) for index in _record(fitted["indicator_"]).attributes["features_"]]
     dtype = np.dtype(fitted.get("_fill_dtype", fitted.get("_fit_dtype", statistics.dtype)))
     if dtype.kind in "iuf" and fitted.get("_fill_dtype") is None:  # before 1.8 fills were not rounded to that dtype
         dtype = np.dtype(np.float64) if statistics.dtype.kind == "O" else statistics.dtype
@@ -230,7 +251,7 @@ def _missing(fitted: _Fitted) -> object:
     value = fitted["missing_values"]
     if value is None or _is_nan(value):
         return None if value is None else float("nan")
-    if type(value).__name__ == "NAType":
+    if value is Missing.NA or type(value).__name__ == "NAType":
         return Missing.NA
     plain = _plain(value, fitted, "marker of missing values")
     return int(plain) if type(plain) is bool else plain

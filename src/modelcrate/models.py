@@ -17,7 +17,7 @@ from modelcrate.errors import UnsupportedError, UsageError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest
 from modelcrate.format.manifest import Manifest
 from modelcrate.limits import DEFAULT, Limits
-from modelcrate.parts import INFERENCE, MODULE, SYNTHESIZER, Parts
+from modelcrate.parts import CHECKPOINT, INFERENCE, MODULE, SYNTHESIZER, Parts
 from modelcrate.storage.regions import IO
 from modelcrate.storage.source import Location
 
@@ -49,7 +49,9 @@ def load(
         if model is None:
             raise UsageError("the crate holds parts, not a model", hint="open it with modelcrate.open")
         if model.type not in _LOADERS:
-            raise UnsupportedError(f"no model type {model.type!r} is known here", where="manifest.model.type")
+            hint = "open it with modelcrate.load_checkpoint" if model.type == CHECKPOINT else None
+            what = f"no model type {model.type!r} can be loaded here"
+            raise UnsupportedError(what, where="manifest.model.type", hint=hint)
         from modelcrate.nn.devices import resolve_device
 
         target = resolve_device(device)

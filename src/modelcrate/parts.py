@@ -11,10 +11,19 @@ from modelcrate.storage.component import ComponentData
 
 MODULE = "nn.module/1"
 """A crate of one torch module."""
+MODULES = "nn.modules/1"
+"""A crate of several torch modules, by name."""
 SYNTHESIZER = "tabular.synthesizer/1"
 """A crate of a tabular generator: network, transformer, sampler, table."""
 INFERENCE = "inference.package/1"
 """A crate of a network and what belongs to it for predictions."""
+STATE_DICT = "torch.state_dict/1"
+"""A crate of tensors by name, as ``state_dict()`` gives them, and the type of such a component."""
+VALUES = "torch.values/1"
+"""A crate of plain values and tensors in any arrangement: what ``torch.save`` was given."""
+
+CHECKPOINT = "training.checkpoint/1"
+"""A crate of a training run: networks, optimizers, progress, random states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

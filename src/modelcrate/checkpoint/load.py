@@ -12,7 +12,6 @@ import torch
 
 from modelcrate.checkpoint import network
 from modelcrate.checkpoint.parts import (
-    CHECKPOINT_TYPE,
     EMA_PREFIX,
     NETWORK_TYPE,
     OPTIMIZER_PREFIX,
@@ -35,6 +34,7 @@ from modelcrate.nn.devices import resolve_device
 from modelcrate.nn.optimizer import OPTIMIZER_TYPE, OptimizerState
 from modelcrate.nn.random_state import RANDOM_STATE_TYPE, Generator, RandomState
 from modelcrate.nn.scheduler import SchedulerState
+from modelcrate.parts import CHECKPOINT
 from modelcrate.storage.regions import IO
 from modelcrate.storage.source import Location
 from modelcrate.stored import StoredComponent
@@ -53,7 +53,7 @@ class Checkpoint:
         self._device = device
         self._only = only
         model = crate.manifest.model
-        if model is None or model.type != CHECKPOINT_TYPE:
+        if model is None or model.type != CHECKPOINT:
             kind = "no model" if model is None else model.type
             raise UnsupportedError(
                 f"the crate holds {kind}, not a training checkpoint",
@@ -142,7 +142,7 @@ class Checkpoint:
                 hint="build it yourself and restore(networks={name: module}), or register its architecture",
             )
         target = self._device if device is None else resolve_device(device)
-        return load_component(component, target)
+        return load_component(component, target).eval()
 
     def restore(
         self,

@@ -70,11 +70,15 @@ def capture(module: torch.nn.Module, *, name: str, role: str, where: str, copy: 
     if described is None or not set(tensors) <= set(described.tensors or {}):
         extra = _extra_state(module, where, tensors)
         described = ComponentData(name=name, role=role, type=NETWORK_TYPE, state=extra)
-    held = {
-        key: tensor_data(tensor if copy is None else copy(f"{name}/{key}", tensor), where=f"{where}.{key}")
-        for key, tensor in tensors.items()
-    }
-    for key, data in (described.tensors or {}).items():
+    known = described.tensors or {}
+    held: dict[str, TensorData] = {}
+    for key, tensor in tensors.items():
+        if key in known and tensor.device.type != "cpu":
+            held[key] = known[key]  # was copied from the device already, so it is nobody else's
+        else:
+            kept = tensor if copy is None else copy(f"{name}/{key}", tensor)
+            held[key] = tensor_data(kept, where=f"{where}.{key}")
+    for key, data in known.items():
         if key not in held:
             held[key] = data if copy is None else TensorData(data.dtype, data.shape, bytes(data.data))
     return dataclasses.replace(described, tensors=held)

@@ -22,7 +22,6 @@ from typing import Any
 from modelcrate.errors import UsageError
 from modelcrate.format.names import COMPONENT_PATTERN
 
-CHECKPOINT_TYPE = "training.checkpoint/1"
 NETWORK_TYPE = "training.network/1"
 STATE_TYPE = "training.state/1"
 PROGRESS_TYPE = "training.progress/1"

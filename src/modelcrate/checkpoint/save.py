@@ -12,7 +12,6 @@ import torch
 from modelcrate.checkpoint import network
 from modelcrate.checkpoint.network import Copy
 from modelcrate.checkpoint.parts import (
-    CHECKPOINT_TYPE,
     EMA_PREFIX,
     OPTIMIZER_PREFIX,
     PROGRESS,
@@ -31,6 +30,7 @@ from modelcrate.nn.optimizer import OPTIMIZER_TYPE, OptimizerState
 from modelcrate.nn.random_state import RANDOM_STATE_TYPE, Generator, RandomState
 from modelcrate.nn.scheduler import SchedulerState
 from modelcrate.nn.tensors import tensor_data
+from modelcrate.parts import CHECKPOINT
 from modelcrate.storage.component import ComponentData
 
 
@@ -158,7 +158,7 @@ def write(
     return write_crate(
         path,
         components=components,
-        model=(CHECKPOINT_TYPE, {}),
+        model=(CHECKPOINT, {}),
         form=form,
         digest=digest,
         overwrite=overwrite,

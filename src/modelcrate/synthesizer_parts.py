@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from modelcrate.tabular.table import Table
     from modelcrate.tabular.transformer import Transformer
 
-GENERATOR = "ctgan.generator/1"
-"""The one architecture of generators that format 1 has."""
+GENERATORS = ("ctgan.generator/1", "ctgan.decoder/1")
+"""The architectures of generators that format 1 has; a synthesizer has one of them."""
 
 
 def load_synthesizer(crate: Crate, config: Mapping[str, Any], device: torch.device) -> Synthesizer:
@@ -32,10 +32,11 @@ def load_synthesizer(crate: Crate, config: Mapping[str, Any], device: torch.devi
     Raises FormatError for missing, doubled or malformed parts, MismatchError where they contradict each other.
     """
     from modelcrate.module_parts import load_component
-    from modelcrate.tabular.core import Config
+    from modelcrate.tabular.config import Config
+    from modelcrate.tabular.fit import check_parts, generator_shape
     from modelcrate.tabular.randomstate import RandomState
     from modelcrate.tabular.sampler import ConditionalSampler
-    from modelcrate.tabular.synthesizer import Synthesizer, check_parts, generator_shape
+    from modelcrate.tabular.synthesizer import Synthesizer
     from modelcrate.tabular.table import Table
     from modelcrate.tabular.transformer import Transformer
 
@@ -47,7 +48,7 @@ def load_synthesizer(crate: Crate, config: Mapping[str, Any], device: torch.devi
     random_state = None
     if RandomState.type_tag in parts:
         random_state = RandomState.from_document(*_state(parts, RandomState.type_tag))
-    generator = _part(parts, GENERATOR)
+    generator = _part(parts, next((tag for tag in GENERATORS if tag in parts), GENERATORS[0]))
     if parts:
         raise FormatError(f"a synthesizer has no part of type {next(iter(parts))!r}", where="manifest.components")
     check_parts(transformer=transformer, sampler=sampler, table=table, config=settings)

@@ -11,14 +11,19 @@ from modelcrate.crate_writer import Form, write_crate
 from modelcrate.errors import MismatchError, UnsupportedError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest, digest_of
 from modelcrate.format.manifest import Manifest, Omission, Provenance, Source, identity
-from modelcrate.legacy.families import gretel_actgan
+from modelcrate.legacy.families import ctgan, ctgan_02, gretel_actgan
 from modelcrate.legacy.families.gretel_actgan import Translation
-from modelcrate.legacy.reader import map_file, read_for_conversion
+from modelcrate.legacy.reader import LegacyFile, map_file, read_for_conversion
 from modelcrate.legacy.view import View
 from modelcrate.limits import DEFAULT, Limits
+from modelcrate.parts import SYNTHESIZER
 from modelcrate.version import __version__
 
-FAMILIES: Final[dict[str, Callable[[View], Translation]]] = {gretel_actgan.MODEL: gretel_actgan.translate}
+FAMILIES: Final[dict[str, Callable[[View], Translation]]] = {
+    gretel_actgan.MODEL: gretel_actgan.translate,
+    **ctgan.TRANSLATORS,
+    ctgan_02.MODEL: ctgan_02.translate,
+}
 """Translators by the class of the object that a file holds."""
 ROOT: Final = "model"
 """What errors call the object in the file."""
@@ -41,17 +46,21 @@ def convert(
     overwrite: bool = False,
     form: Form = "file",
     digest: str = DEFAULT_ALGORITHM,
+    weights_only: bool = False,
     limits: Limits = DEFAULT,
 ) -> Conversion:
     """Convert the legacy file ``source`` into the crate ``target``. Nothing in the source is executed or imported.
 
+    Models of a known library become what they are here; a file of ``torch.save``, or a pickle that holds tensors, is
+    carried as :mod:`modelcrate.legacy.families.torch_values` says. ``weights_only`` keeps the tensors alone, as one
+    state dict.
     The same source gives the same bytes. Raises FormatError for a file that is no pickle or contradicts itself,
     PolicyError where it asks for code to be run, UnsupportedError for a model that is not known or holds what a crate
     can't carry (each with the attribute's path), LimitError, StorageError; nothing is left behind then.
     """
     legacy = read_for_conversion(source, limits=limits, name=ROOT)
     kind = legacy.root.class_name
-    translate = FAMILIES.get(kind or "")
+    translate = _family(legacy, weights_only)
     if translate is None:
         raise UnsupportedError(
             f"no known model: the file holds {legacy.root.describe()}",
@@ -59,7 +68,8 @@ def convert(
             hint=f"known are {', '.join(sorted(FAMILIES))}",
         )
     found = translate(legacy.root)
-    _check(found)
+    if found.model[0] == SYNTHESIZER:
+        _check(found)
     data = map_file(source)
     provenance = Provenance(
         producer={"modelcrate": __version__},
@@ -88,12 +98,25 @@ def convert(
     )
 
 
+def _family(legacy: LegacyFile, weights_only: bool) -> Callable[[View], Translation] | None:
+    """Who translates a file: the family of its object's class, else that of anything with tensors in it."""
+    known = None if weights_only else FAMILIES.get(legacy.root.class_name or "")
+    if known is not None:
+        return known
+    tensors = any(found.module.split(".")[0] == "torch" for found in legacy.reading.globals)
+    if legacy.container == "pickle" and not tensors:
+        return None
+    from modelcrate.legacy.families import torch_values
+
+    return torch_values.translate_weights if weights_only else torch_values.translate
+
+
 def _check(found: Translation) -> None:
     """Read the documents back as a loader will, so that nothing is written that can't be loaded."""
-    from modelcrate.tabular.core import Config
+    from modelcrate.tabular.config import Config
+    from modelcrate.tabular.fit import check_parts, generator_shape
     from modelcrate.tabular.randomstate import RandomState
     from modelcrate.tabular.sampler import ConditionalSampler
-    from modelcrate.tabular.synthesizer import check_parts, generator_shape
     from modelcrate.tabular.table import Table
     from modelcrate.tabular.transformer import Transformer
 

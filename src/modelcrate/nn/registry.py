@@ -154,6 +154,10 @@ def _built_in_generator() -> None:
     from modelcrate.nn import generator  # noqa: F401  (registers itself)
 
 
+def _built_in_decoder() -> None:
+    from modelcrate.nn import decoder  # noqa: F401  (registers itself)
+
+
 def _built_in_stock() -> None:
     from modelcrate.nn import stock
 
@@ -161,7 +165,11 @@ def _built_in_stock() -> None:
     _registered[stock.TAG] = Architecture(tag=stock.TAG, build=build, signature=inspect.signature(build))
 
 
-_BUILT_IN: dict[str, Callable[[], None]] = {"ctgan.generator/1": _built_in_generator, "torch.nn/1": _built_in_stock}
+_BUILT_IN: dict[str, Callable[[], None]] = {
+    "ctgan.generator/1": _built_in_generator,
+    "ctgan.decoder/1": _built_in_decoder,
+    "torch.nn/1": _built_in_stock,
+}
 
 
 def _same_source(build: Callable[..., Any], target: Callable[..., Any]) -> bool:

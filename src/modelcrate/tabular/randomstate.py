@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
+
+if TYPE_CHECKING:
+    import torch
 
 TORCH_STATE_BYTES = 5056
 """The state of PyTorch's CPU generator."""
@@ -73,6 +75,8 @@ class RandomState:
 
     def generator(self) -> torch.Generator:
         """A PyTorch CPU generator that goes on from here."""
+        import torch
+
         generator = torch.Generator()
         generator.set_state(torch.from_numpy(self.torch_state.copy()))
         return generator

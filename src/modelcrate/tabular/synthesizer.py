@@ -15,10 +15,12 @@ import pandas as pd
 import torch
 from torch import nn
 
-from modelcrate.errors import MismatchError, UsageError
+from modelcrate.errors import UsageError
 from modelcrate.tabular.conditions import Conditions, groups, matching, read_conditions
-from modelcrate.tabular.core import Config, Core
+from modelcrate.tabular.config import Config
+from modelcrate.tabular.core import Core
 from modelcrate.tabular.draws import SEED_LIMIT, CounterDraws, Reversal
+from modelcrate.tabular.fit import check_parts
 from modelcrate.tabular.randomstate import RandomState
 from modelcrate.tabular.replay import FIXED_SEED, Replay
 from modelcrate.tabular.sampler import ConditionalSampler
@@ -248,27 +250,6 @@ class Synthesizer:
             found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
         _report_shortage(len(found), wanted)
         return found
-
-
-def check_parts(
-    *, transformer: Transformer, sampler: ConditionalSampler, table: Table, config: Config
-) -> None:
-    """Raise :class:`MismatchError` where the state of one part contradicts another's; before any weight is read."""
-    modelled = {column.name: column for column in transformer.columns}
-    unknown = [name for name in modelled if name not in table.outputs]
-    if unknown:
-        raise MismatchError(f"the transformer has a column {unknown[0]!r} that the table does not make")
-    for name, count in sampler.columns:
-        if name not in modelled or modelled[name].encoding.activations != ((count, "softmax"),):
-            raise MismatchError(f"the sampler's column {name!r} is no one-hot column of {count} categories")
-    if config.force_conditioning and config.conditioning != "anyway":
-        raise MismatchError("only a model that is conditioned on any column can be forced")
-
-
-def generator_shape(transformer: Transformer, sampler: ConditionalSampler, config: Config) -> tuple[int, int]:
-    """(inputs, outputs) that the generator must have."""
-    condition = transformer.width if config.conditioning == "anyway" else sampler.width
-    return config.noise_dim + condition, transformer.width
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -52,6 +52,31 @@ def generator_shape(tensors: dict[str, TensorData]) -> tuple[int, list[int], int
     return last[1] - sum(widths), widths, last[0]
 
 
+def decoder_tensors(view: View, *, decoder: str) -> dict[str, TensorData]:
+    """The tensors of a TVAE decoder by their names in a state dict; its class is named by the caller.
+
+    Raises as :func:`generator_tensors` does.
+    """
+    found: dict[str, TensorData] = {}
+    top = _module(view, {decoder: ()})
+    _walk(_only(top, "seq"), "seq", None, found)
+    own = top["_parameters"].mapping()
+    if list(own) != ["sigma"]:
+        raise UnsupportedError("a decoder without deviations", where=top.path)
+    found["sigma"] = own["sigma"].tensor().data(top.context, own["sigma"].path)
+    return found
+
+
+def decoder_shape(tensors: dict[str, TensorData]) -> tuple[int, list[int], int]:
+    """(input width, widths of the hidden layers, output width), read off the tensors; ReLU lies between layers."""
+    widths: list[tuple[int, int]] = []
+    while f"seq.{2 * len(widths)}.weight" in tensors:
+        widths.append(_shape(tensors, f"seq.{2 * len(widths)}.weight"))
+    if not widths:
+        raise FormatError("a decoder without layers", where="generator")
+    return widths[0][1], [rows for rows, _ in widths[:-1]], widths[-1][0]
+
+
 def _shape(tensors: dict[str, TensorData], name: str) -> tuple[int, int]:
     if name not in tensors or len(tensors[name].shape) != 2:
         raise FormatError(f"the generator has no matrix {name!r}", where="generator")
@@ -59,11 +84,11 @@ def _shape(tensors: dict[str, TensorData], name: str) -> tuple[int, int]:
     return rows, columns
 
 
-def _walk(sequence: View, prefix: str, residual: str, found: dict[str, TensorData]) -> None:
+def _walk(sequence: View, prefix: str, residual: str | None, found: dict[str, TensorData]) -> None:
     layers = _module(sequence, _OWN)["_modules"].mapping()
     for name, layer in layers.items():
         path = f"{prefix}.{name}"
-        if layer.class_name == residual:
+        if residual is not None and layer.class_name == residual:
             block = _module(layer, {residual: ()})
             for part, inner in block["_modules"].mapping().items():
                 _layer(_module(inner, _OWN), f"{path}.{part}", found)

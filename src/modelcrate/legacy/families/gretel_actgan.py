@@ -25,7 +25,7 @@ from modelcrate.legacy.view import View
 from modelcrate.storage.component import ComponentData
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 Document: TypeAlias = "dict[str, Any]"
 

@@ -1,0 +1,135 @@
+"""What the releases of ctgan have in common: a network, a transformer and a sampler, and no table of their own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+from modelcrate.errors import UnsupportedError
+from modelcrate.format.tensors import TensorData
+from modelcrate.legacy.families.ctgan_generator import generator_shape
+from modelcrate.legacy.families.gretel_actgan import Translation
+from modelcrate.legacy.view import View
+from modelcrate.storage.component import ComponentData
+
+Document: TypeAlias = "dict[str, Any]"
+
+
+def generator_part(tensors: dict[str, TensorData]) -> ComponentData:
+    """A generator of residual blocks as a component, its shape read off its tensors."""
+    inputs, blocks, outputs = generator_shape(tensors)
+    shape: Document = {"embedding_dim": inputs, "generator_dim": blocks, "data_dim": outputs}
+    return ComponentData(
+        name="generator",
+        role="generator",
+        type="ctgan.generator/1",
+        config=shape,
+        tensors=tensors,
+    )
+
+
+def assemble(
+    *,
+    network: ComponentData,
+    transformer: Document,
+    sampler: Document,
+    config: Document,
+    replay: Document,
+    random_state: Document | None,
+    hyperparameters: Document,
+) -> Translation:
+    """The parts of a model that has no table of its own: each modelled column is a column of the table."""
+    unusual = {
+        "goes_on": random_state is not None,
+        "misplaced": replay.get("misplaced", False),
+        "unconditioned": replay.get("unconditioned", True),
+    }
+    usual = {"goes_on": False, "misplaced": False, "unconditioned": True}
+    rules = {name: value for name, value in unusual.items() if value != usual[name]}
+    components = [
+        network,
+        ComponentData(name="transformer", role="data_transformer", type="tabular.transformer/1", state=transformer),
+        ComponentData(name="sampler", role="conditional_sampler", type="tabular.sampler/1", state=sampler),
+        ComponentData(name="table", role="table", type="tabular.table/1", state=_plain_table(transformer)),
+    ]
+    if random_state is not None:
+        components.append(
+            ComponentData(
+                name="random_state", role="random_state", type="tabular.random_state/1", state=random_state
+            )
+        )
+    return Translation(
+        model=(
+            "tabular.synthesizer/1",
+            {**config, "force_conditioning": False, "replay": {"spare_batch": True, "repairs": [], **rules}},
+        ),
+        components=components,
+        hyperparameters=hyperparameters,
+    )
+
+
+def settings(view: View, names: tuple[str, ...], *, is_frame: bool) -> Document:
+    """What a model was trained with, as JSON, by the names of its constructor."""
+    found: Document = {name.lstrip("_"): _plain(view[name]) for name in names if name in view}
+    found["trained_on"] = "frame" if is_frame else "array"
+    return found
+
+
+def _plain(view: View) -> Any:
+    value = view.value()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in view.items()]
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise UnsupportedError(f"a hyperparameter that is {view.describe()}", where=view.path)
+
+
+def _plain_table(transformer: Document) -> Document:
+    fields = [
+        {
+            "name": column["name"],
+            "kind": _kind(column),
+            "whole": False,
+            "dtype": column["dtype"],
+            "identifiers": None,
+            "anonymiser": None,
+        }
+        for column in transformer["columns"]
+    ]
+    columns = [
+        {"name": column["name"], "outputs": [column["name"]], "encoding": {"type": "identity"}}
+        for column in transformer["columns"]
+    ]
+    nothing: Document = {"constraints": [], "applied": []}
+    return {"fields": fields, "columns": columns, "constraints": nothing, "primary_key": []}
+
+
+def _kind(column: Document) -> str:
+    if column["dtype"] == "bool":
+        return "boolean"
+    return "category" if column["encoding"]["type"] == "one_hot" else "number"
+
+
+def label(view: View) -> str:
+    """A column's name; those of arrays were numbers in early releases."""
+    value = view.value()
+    if hasattr(value, "item"):
+        value = value.item()
+    if type(value) is int:
+        return str(value)
+    return view.text()
+
+
+def bare_number() -> Document:
+    """A number that is neither clipped nor rounded."""
+    return {
+        "type": "number",
+        "dtype": "float64",
+        "minimum": None,
+        "maximum": None,
+        "digits": None,
+        "learns_digits": False,
+        "missing": None,
+    }

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scikit_portable import build, stand_in
 
 from modelcrate.errors import UnsupportedError, UsageError
 from modelcrate.format import schema, values
 from modelcrate.format.document import Fields
 from modelcrate.tabular.preprocessing import Block, Step, feature_names, from_scikit, read
+from scikit_portable import build, stand_in
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("scikit-*.json"))
 RELEASES = {path.stem.removeprefix("scikit-"): json.loads(path.read_text()) for path in FIXTURES}

@@ -14,10 +14,10 @@ from modelcrate.errors import FormatError, MismatchError, ModelcrateError
 from modelcrate.format import schema, values
 from modelcrate.legacy.families import gretel_actgan
 from modelcrate.legacy.reader import read_for_conversion
-from modelcrate.tabular.core import Config
+from modelcrate.tabular.config import Config
+from modelcrate.tabular.fit import check_parts
 from modelcrate.tabular.randomstate import RandomState
 from modelcrate.tabular.sampler import ConditionalSampler
-from modelcrate.tabular.synthesizer import check_parts
 from modelcrate.tabular.table import Table
 from modelcrate.tabular.transformer import Transformer
 

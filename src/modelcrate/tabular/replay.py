@@ -21,7 +21,8 @@ from modelcrate.tabular.draws import LegacyDraws, Reversal
 from modelcrate.tabular.randomstate import RandomState
 
 if TYPE_CHECKING:
-    from modelcrate.tabular.core import Core, ReplayRules
+    from modelcrate.tabular.config import ReplayRules
+    from modelcrate.tabular.core import Core
     from modelcrate.tabular.table import Table
 
 FIXED_SEED = 73251

@@ -177,3 +177,17 @@ def test_a_mixture_with_missing_values_of_its_own_is_refused():
     pairs[:] = [(key, True if key == "nulls" else value) for key, value in pairs]
     with pytest.raises(UnsupportedError, match="missing values"):
         rdt.modes(view)
+
+
+@pytest.mark.parametrize(
+    ("x", "digamma"),
+    [
+        (1.0, -0.57721566490153286061),  # minus Euler's constant
+        (0.5, -1.96351002602142347944),
+        (2.0, 0.42278433509846713939),
+        (1e-4, -10000.577051183514335),
+        (1e6, 13.815510057964191),
+    ],
+)
+def test_the_digamma_of_mixture_weights(x, digamma):
+    assert rdt._digamma(np.array([x]))[0] == pytest.approx(digamma, rel=1e-14)

@@ -1,0 +1,30 @@
+"""Whether the parts of a synthesizer fit together; decided from their documents, before any weight is read."""
+
+from __future__ import annotations
+
+from modelcrate.errors import MismatchError
+from modelcrate.tabular.config import Config
+from modelcrate.tabular.sampler import ConditionalSampler
+from modelcrate.tabular.table import Table
+from modelcrate.tabular.transformer import Transformer
+
+
+def check_parts(
+    *, transformer: Transformer, sampler: ConditionalSampler, table: Table, config: Config
+) -> None:
+    """Raise :class:`MismatchError` where the state of one part contradicts another's; before any weight is read."""
+    modelled = {column.name: column for column in transformer.columns}
+    unknown = [name for name in modelled if name not in table.outputs]
+    if unknown:
+        raise MismatchError(f"the transformer has a column {unknown[0]!r} that the table does not make")
+    for name, count in sampler.columns:
+        if name not in modelled or modelled[name].encoding.activations != ((count, "softmax"),):
+            raise MismatchError(f"the sampler's column {name!r} is no one-hot column of {count} categories")
+    if config.force_conditioning and config.conditioning != "anyway":
+        raise MismatchError("only a model that is conditioned on any column can be forced")
+
+
+def generator_shape(transformer: Transformer, sampler: ConditionalSampler, config: Config) -> tuple[int, int]:
+    """(inputs, outputs) that the generator must have."""
+    condition = transformer.width if config.conditioning == "anyway" else sampler.width
+    return config.noise_dim + condition, transformer.width

@@ -21,11 +21,11 @@ def attacks() -> Iterator[Attack]:
 
 
 def _streams() -> dict[str, bytes]:
-    laughs = b"\x80\x04]\x94" + b"".join(b"](" + b"h%c" % index * 10 + b"e\x94" for index in range(60)) + b"."
-    tuples = b"\x80\x04)\x94" + b"".join(b"(" + b"h%c" % index * 10 + b"t\x94" for index in range(60)) + b"."
+    laughs = b"\x80\x04]\x94" + b"".join(b"0](" + b"h%c" % index * 10 + b"e\x94" for index in range(60)) + b"."
+    tuples = b"\x80\x04)\x94" + b"".join(b"0(" + b"h%c" % index * 10 + b"t\x94" for index in range(60)) + b"."
     dicts = (
         b"\x80\x04}\x94"
-        + b"".join(b"}(" + b"".join(b"K%ch%c" % (key, index) for key in range(8)) + b"u\x94" for index in range(60))
+        + b"".join(b"0}(" + b"".join(b"K%ch%c" % (key, index) for key in range(8)) + b"u\x94" for index in range(60))
         + b"."
     )
     dups = b"\x80\x04N" + b"2222\x87\x86" * 40 + b"."

@@ -13,7 +13,7 @@ PYTHON = f"open({SENTINEL!r}, 'w').close()"
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """One hostile file. ``verdict`` is the least that a scan must call it; ``about`` names the technique or advisory."""
+    """One hostile file. ``verdict`` is the least that a scan must call it; ``about`` names the technique."""
 
     name: str
     data: bytes

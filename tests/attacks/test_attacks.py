@@ -74,7 +74,7 @@ WATCH = Watch()
 
 @pytest.fixture(scope="module")
 def patience() -> float:
-    """How much slower this machine is right now than an idle one, never less than 1: other processes share its cores."""
+    """How much slower this machine is right now than an idle one, never less than 1: its cores are shared."""
 
     def loop() -> float:
         start = time.process_time()

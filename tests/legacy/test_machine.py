@@ -6,6 +6,7 @@ import dataclasses
 import pickle
 import pickletools
 import time
+from collections.abc import Callable
 
 import pytest
 from pickled import named, stacked, text
@@ -141,7 +142,8 @@ BROKEN = {
     "A46-append-dict": b"}Na.", "A46-append-tuple": b")Na.", "A46-appends-dict": b"}(Ne.",
     "A46-setitem-list": b"]NNs.", "A46-setitems-tuple": b")(NNu.", "A46-additems-list": b"](N\x90.",
     "A46-additems-frozen": b"(\x91(N\x90.", "A46-odd": b"}(Nu.", "A46-odd-dict": b"(Nd.",
-    "A46-build-text": b"\x8c\x01a}b.", "A46-build-list": b"]}b.", "A46-build-dict": b"}}b.", "A46-call-int": b"K\x01)R.",
+    "A46-build-text": b"\x8c\x01a}b.", "A46-build-list": b"]}b.", "A46-build-dict": b"}}b.",
+    "A46-call-int": b"K\x01)R.",
     "A46-args-list": named("a", "b") + b"]R.", "A46-obj-empty": b"(o.",
     "A46-kwargs": named("a", "b") + b")N\x92.",
     "A49-blank": b"I 1\n.", "A49-underscore": b"I1_0\n.", "A49-hex": b"I0x10\n.", "A49-octal": b"I010\n.",
@@ -157,15 +159,23 @@ BROKEN = {
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
 def test_streams_that_no_pickler_writes_are_format_errors_with_their_offset(data: bytes) -> None:
-    with pytest.raises(FormatError, match="byte [0-9]+"):
+    with pytest.raises(FormatError, match=r"byte [0-9]+"):
         read_pickle(data)
 
 
-@pytest.mark.parametrize("data", [b"\x80\x06N.", b"\x80\xffN.", b"\x82\x01.", b"\x83\x01\x00.", b"\x84\x01\x00\x00\x00.",
-                                  b"\x82\x00.", b"\x97.", b"\x97\x98."])  # fmt: skip
+@pytest.mark.parametrize("data", [b"\x80\x06N.", b"\x80\xffN.", b"\x82\x01.", b"\x83\x01\x00.",
+                                  b"\x84\x01\x00\x00\x00.", b"\x82\x00.", b"\x97.", b"\x97\x98."])  # fmt: skip
 def test_newer_protocols_extensions_and_outside_buffers_are_unsupported__A15_A43_A53(data: bytes) -> None:
     with pytest.raises(UnsupportedError):
         read_pickle(data)
+
+
+def _error_of(read: Callable[[bytes], object], data: bytes) -> ModelcrateError | None:
+    try:
+        read(data)
+    except ModelcrateError as error:
+        return error
+    return None
 
 
 @pytest.mark.parametrize("depth", range(4))
@@ -176,11 +186,8 @@ def test_no_opcode_takes_more_than_lies_on_the_stack__A45(code: int, depth: int)
         for argument in (b"", b"\n", b"\x01", b"a\nb\n", bytes(9)):
             data = filler * depth + bytes([code]) + argument + b"."
             for read in (read_pickle, survey):
-                try:
-                    read(data)
-                except ModelcrateError as error:
-                    assert error.where is not None
-                    assert "byte" in error.where
+                error = _error_of(read, data)
+                assert error is None or "byte" in str(error.where)
 
 
 POPPING = {

@@ -26,19 +26,26 @@ scalars = (
     | st.complex_numbers(allow_nan=False)
 )
 hashable = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | st.binary(max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+    | st.binary(max_size=8),
     lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=4),
     max_leaves=6,
 )
 values = st.recursive(
     scalars | hashable | st.sets(hashable, max_size=4),
-    lambda inner: st.lists(inner, max_size=6)
-    | st.tuples(inner)
-    | st.tuples(inner, inner)
-    | st.tuples(inner, inner, inner)
-    | st.lists(inner, max_size=6).map(tuple)
-    | st.dictionaries(hashable, inner, max_size=5)
-    | inner.map(lambda value: [value, value]),
+    lambda inner: (
+        st.lists(inner, max_size=6)
+        | st.tuples(inner)
+        | st.tuples(inner, inner)
+        | st.tuples(inner, inner, inner)
+        | st.lists(inner, max_size=6).map(tuple)
+        | st.dictionaries(hashable, inner, max_size=5)
+        | inner.map(lambda value: [value, value])
+    ),
     max_leaves=25,
 )
 
@@ -48,7 +55,9 @@ def same(left: object, right: object) -> bool:
     if type(left) is not type(right):
         return False
     if isinstance(left, float) and isinstance(right, float):
-        return (math.isnan(left) and math.isnan(right)) or (left == right and math.copysign(1, left) == math.copysign(1, right))
+        return (math.isnan(left) and math.isnan(right)) or (
+            left == right and math.copysign(1, left) == math.copysign(1, right)
+        )
     if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, dict) and isinstance(right, dict):

@@ -52,6 +52,14 @@ class Context:
         if self._items_left < 0:
             raise LimitError(f"more than {self.limits.legacy_items} values", where=where)
 
+    def check_depth(self, depth: int, where: str) -> None:
+        """Refuse values nested deeper than the limit.
+
+        :raises LimitError: so that nothing recurses further.
+        """
+        if depth > self.limits.legacy_depth:
+            raise LimitError("values nested too deep", where=where)
+
     def once(self, kind: str, node: Node, make: Callable[[], T]) -> T:
         """``make()`` the first time, the same object after that; nodes are told apart by identity."""
         key = (kind, id(node))

@@ -95,11 +95,11 @@ def _dtype(node: Node, context: Context, where: str, depth: int) -> np.dtype[np.
     if not isinstance(node, Call) or callee_of(node) != DTYPE or not 1 <= len(node.args) <= 3 or depth > 8:
         raise FormatError(f"expected a dtype, found {describe(node)}", where=where)
     code = node.args[0]
+    if name_of(code) == "numpy.record":
+        code = "V"
     if type(code) is not str:
         if name_of(code) in SCALAR_TYPES:
             return _dtype(code, context, where, depth + 1)
-        if isinstance(code, Call):
-            code = "V" + str(raw_bytes(code, where))
         raise UnsupportedError(f"a dtype made from {describe(code)}", where=where)
     if node.appended or node.assigned or node.kwargs is not None or len(node.states) > 1:
         raise FormatError("a dtype with more than one state", where=where)
@@ -126,10 +126,12 @@ def _with_state(
     if type(state) is not tuple or len(state) not in (8, 9) or type(state[0]) is not int or state[0] not in (3, 4):
         raise FormatError("a dtype's state that is none", where=where)
     order, subarray, names, fields, width, alignment = state[1:7]
-    if type(order) is not str or order not in _ORDERS or subarray is not None:
-        raise UnsupportedError("a dtype with a subarray or an unknown byte order", where=where)
+    if type(order) is not str or order not in _ORDERS:
+        raise UnsupportedError("a dtype with an unknown byte order", where=where)
     if type(width) is not int or type(alignment) is not int or type(state[7]) is not int:
         raise FormatError("a dtype's state that is none", where=where)
+    if subarray is not None:
+        return _subarray(subarray, width, context, where, depth)
     if names is not None or fields is not None:
         return _structured(names, fields, width, context, where, depth)
     if base.kind in "mM":
@@ -160,6 +162,22 @@ def _unit(rest: tuple[Node, ...], where: str) -> str:
                 if name in _UNITS and plain and 1 <= int(str(counts[0])) < 2**31:
                     return f"{counts[0]}{name}" if counts[0] != 1 else name
     raise FormatError("a datetime dtype without its unit", where=where)
+
+
+def _subarray(node: Node, width: int, context: Context, where: str, depth: int) -> np.dtype[np.generic]:
+    """A field that is an array itself: ``(dtype, shape)``."""
+    import numpy as np
+
+    if type(node) is not tuple or len(node) != 2:
+        raise FormatError("a dtype with a subarray that is none", where=where)
+    base, shape = _dtype(node[0], context, where, depth + 1), shape_of(node[1], where)
+    count = 1
+    for size in shape:
+        count *= size
+    if base.hasobject or count * base.itemsize != width or width >= 2**31:
+        raise FormatError("a dtype whose subarray does not fill it", where=where)
+    made: np.dtype[np.generic] = np.dtype((base, shape))
+    return made
 
 
 def _structured(
@@ -212,7 +230,7 @@ def _array(node: Node, context: Context, where: str) -> np.ndarray:
     if isinstance(node, Call) and not (node.appended or node.assigned or node.kwargs is not None):
         if name == FROMBUFFER and len(node.args) == 4 and not node.states:
             data, dtype, shape, order = node.args
-            return _shaped(raw_bytes(data, where), dtype, shape, order, context, where)
+            return shaped(raw_bytes(data, where), dtype, shape, order, context, where)
         if name == RECONSTRUCT and len(node.args) == 3 and len(node.states) == 1:
             return _reconstructed(node, context, where)
     raise FormatError(f"expected an array, found {describe(node)}", where=where)
@@ -220,7 +238,8 @@ def _array(node: Node, context: Context, where: str) -> np.ndarray:
 
 def _reconstructed(node: Call, context: Context, where: str) -> np.ndarray:
     kind, shape, code = node.args
-    if name_of(kind) != "numpy.ndarray" or shape != (0,) or bytes(raw_bytes(code, where)) != b"b":
+    known = name_of(kind) in ("numpy.ndarray", "numpy.recarray")
+    if not known or shape != (0,) or bytes(raw_bytes(code, where)) != b"b":
         raise UnsupportedError(f"an array made as {describe(kind)}", where=where)
     state = node.states[0]
     if type(state) is not tuple or len(state) != 5 or type(state[0]) is not int or type(state[3]) not in (bool, int):
@@ -229,12 +248,18 @@ def _reconstructed(node: Call, context: Context, where: str) -> np.ndarray:
         raise FormatError("an array's state that is none", where=where)
     _, size, dtype, fortran, data = state
     order = "F" if fortran else "C"
-    return _shaped(data if type(data) is list else raw_bytes(data, where), dtype, size, order, context, where)
+    return shaped(data if type(data) is list else raw_bytes(data, where), dtype, size, order, context, where)
 
 
-def _shaped(
-    data: bytes | memoryview | list[Node], dtype_node: Node, shape_node: Node, order: Node, context: Context, where: str
+def shaped(
+    data: bytes | memoryview | list[Node],
+    dtype_node: Node,
+    shape_node: Node,
+    order: Node,
+    context: Context,
+    where: str,
 ) -> np.ndarray:
+    """An array of a dtype and a shape over bytes, or over a list of objects."""
     import numpy as np
 
     dtype = dtype_of(dtype_node, context, where)

@@ -10,16 +10,17 @@ from __future__ import annotations
 import datetime
 import decimal
 import fractions
+import pathlib
 import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelcrate.errors import FormatError, LimitError, UnsupportedError
+from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.graph import ByteArray, Call, Dict, Global, Node, Set, describe
 from modelcrate.legacy.names import callee_of, name_of
-from modelcrate.legacy.values import arrays
+from modelcrate.legacy.values import arrays, special
 
 if TYPE_CHECKING:
     from modelcrate.legacy.context import Context
@@ -76,8 +77,7 @@ class _Converter:
         if node is None or kind is bool or kind is int or kind is float or kind is str or kind is bytes:
             return node
         self.context.charge_items(1, where)
-        if depth > self.context.limits.legacy_depth:
-            raise LimitError("values nested too deep", where=where)
+        self.context.check_depth(depth, where)
         if isinstance(node, ByteArray):
             return bytearray(node.data)
         if isinstance(node, Global):
@@ -142,11 +142,42 @@ class _Converter:
                 raise FormatError(f"a {name} with extra state", where=where)
             args = [self.value(arg, where, depth) for arg in node.args]
             return simple_value(name, simple, args, where)
+        if name in special.CALLEES:
+            return special.special_value(node, name, context, where)
+        if name.startswith("torch."):
+            return _torch_value(node, name, context, where)
+        if name == "uuid.UUID" or (
+            name == "copyreg._reconstructor" and node.args and name_of(node.args[0]) == "uuid.UUID"
+        ):
+            return uuid_of(node, where)
+        if name.startswith("pathlib.Pure") or name in ("pathlib.Path", "pathlib.PosixPath", "pathlib.WindowsPath"):
+            return _path(node, name, where)
         if name.startswith("pandas."):
             from modelcrate.legacy.values import frames
 
             return frames.pandas_value(node, name, context, where)
         raise UnsupportedError(f"a value made by {name}", where=where)
+
+
+def _torch_value(node: Call, name: str, context: Context, where: str) -> object:
+    """A tensor; sizes as a tuple; devices by their name."""
+    if name.startswith("torch._utils._rebuild"):
+        from modelcrate.legacy.storages import tensor_of
+
+        return tensor_of(node, context, where)
+    if name == "torch.Size" and len(node.args) == 1 and type(node.args[0]) is tuple:
+        return value_of(node.args[0], context, where)
+    if name == "torch.device" and node.args and all(type(arg) in (str, int) for arg in node.args):
+        return NameData("torch.device:" + ":".join(str(arg) for arg in node.args))
+    raise UnsupportedError(f"a value made by {name}", where=where)
+
+
+def _path(node: Call, name: str, where: str) -> pathlib.PurePath:
+    """A path as a pure path, of the system that its class is for; nothing is looked up."""
+    if not all(type(part) is str for part in node.args) or node.states:
+        raise FormatError(f"arguments that do not make a {name}", where=where)
+    kind = pathlib.PureWindowsPath if "Windows" in name else pathlib.PurePosixPath
+    return kind(*(str(part) for part in node.args))
 
 
 def simple_value(name: str, make: Callable[..., object], args: list[object], where: str) -> object:

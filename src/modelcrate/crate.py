@@ -69,14 +69,21 @@ class Crate(Mapping[str, StoredComponent]):
         """The digest that names the whole content, whatever the form (FORMAT.md 5.4); ``load(expect=...)`` pins it."""
         return identity(self.manifest_bytes, limits=self._limits)
 
-    def check(self) -> None:
-        """Compare every member with its digest, several at a time; IntegrityError names the first that differs."""
-        for problem in self.damaged():
+    def check(self, components: Iterable[str] | None = None) -> None:
+        """Compare every member with its digest, several at a time; IntegrityError names the first that differs.
+
+        ``components`` limits it to the members of those components.
+        """
+        for problem in self.damaged(components):
             raise problem
 
-    def damaged(self) -> list[ModelcrateError]:
+    def damaged(self, components: Iterable[str] | None = None) -> list[ModelcrateError]:
         """One error for each member that differs from its digest, none for those found right before."""
-        names = [name for name in self.manifest.members if name not in self._checked]
+        wanted: Iterable[str | None] = self.manifest.members
+        if components is not None:
+            found = [self.manifest.components[name] for name in components]
+            wanted = [name for one in found for name in (one.weights, one.state)]
+        names = [name for name in dict.fromkeys(wanted) if name is not None and name not in self._checked]
         if sum(self.manifest.members[name].size for name in names) < PARALLEL_FROM:
             results = [self._problem(name) for name in names]
         else:

@@ -78,6 +78,8 @@ class Limits:
     module_elements: int = 1 << 40
     """Elements that the layers of one tree ask for, counted in integers before any of them is built."""
 
+    fresh_bytes: int = 256 << 20
+    """Bytes of new tensors that any file may ask for with ``strict=False``; a larger file may ask for its own size."""
     scan_seconds: float = 60.0
     """Seconds for one file of a batch; whatever its content, it can't keep the others waiting longer."""
     scan_memory: int = 512 << 20

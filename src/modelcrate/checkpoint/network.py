@@ -73,11 +73,8 @@ def capture(module: torch.nn.Module, *, name: str, role: str, where: str, copy: 
     known = described.tensors or {}
     held: dict[str, TensorData] = {}
     for key, tensor in tensors.items():
-        if key in known and tensor.device.type != "cpu":
-            held[key] = known[key]  # was copied from the device already, so it is nobody else's
-        else:
-            kept = tensor if copy is None else copy(f"{name}/{key}", tensor)
-            held[key] = tensor_data(kept, where=f"{where}.{key}")
+        kept = tensor if copy is None else copy(f"{name}/{key}", tensor)
+        held[key] = tensor_data(kept, where=f"{where}.{key}")
     for key, data in known.items():
         if key not in held:
             held[key] = data if copy is None else TensorData(data.dtype, data.shape, bytes(data.data))

@@ -64,6 +64,11 @@ def check_component_name(name: str, *, where: str) -> str:
     return name
 
 
+def is_component_name(name: str) -> bool:
+    """Whether ``name`` may name a component."""
+    return _COMPONENT.fullmatch(name) is not None
+
+
 def check_tag(tag: str, *, where: str) -> str:
     """Return ``tag`` if it is a type tag such as ``ctgan.generator/1``, else raise FormatError (FORMAT.md 2.6)."""
     if len(tag) > TAG_LENGTH or _TAG.fullmatch(tag) is None:

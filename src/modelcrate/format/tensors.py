@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -63,6 +63,23 @@ class TensorData:
     def nbytes(self) -> int:
         """Bytes that dtype and shape ask for."""
         return tensor_bytes(self.dtype, self.shape)
+
+
+class DeferredTensorData(TensorData):
+    """A tensor whose bytes are made when they are asked for, and not kept: one that is not in this memory yet."""
+
+    __slots__ = ("_make",)
+    _make: Callable[[], Buffer]
+
+    def __init__(self, dtype: str, shape: tuple[int, ...], make: Callable[[], Buffer]) -> None:
+        object.__setattr__(self, "dtype", dtype)
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "_make", make)
+
+    @property
+    def data(self) -> Buffer:
+        """The bytes, made anew at each access."""
+        return self._make()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +142,12 @@ def serialize(
 ) -> Iterator[bytes | memoryview]:
     """The chunks of a safetensors file: header first, then each tensor's bytes in place, nothing copied.
 
-    Equal tensors give equal bytes whatever their order (FORMAT.md 6.9). Raises UsageError for a tensor that the format
-    can't hold or whose bytes do not fit its shape, before the first chunk.
+    Bytes of :class:`DeferredTensorData` are made one tensor at a time. Equal tensors give equal bytes whatever their
+    order (FORMAT.md 6.9). Raises UsageError for a tensor that the format can't hold or whose bytes do not fit its
+    shape, before the first chunk (for deferred bytes, when it is their turn).
     """
     header, order = _build_header(tensors, metadata or {})
-    views = [byte_view(tensors[name].data) for name in order]
-    return _chunks(header, views)
+    return _chunks(header, ((name, tensors[name]) for name in order))
 
 
 def serialized_size(tensors: Mapping[str, TensorData], *, metadata: Mapping[str, str] | None = None) -> int:
@@ -149,9 +166,14 @@ def check_booleans(entry: TensorEntry, data: Buffer, *, where: str) -> None:
             raise FormatError(f"{entry.name!r} holds a boolean that is neither 0 nor 1", where=where)
 
 
-def _chunks(header: bytes, views: list[memoryview]) -> Iterator[bytes | memoryview]:
+def _chunks(header: bytes, tensors: Iterable[tuple[str, TensorData]]) -> Iterator[bytes | memoryview]:
     yield header
-    yield from (view for view in views if len(view))
+    for name, tensor in tensors:
+        view = byte_view(tensor.data)
+        _check_size(name, tensor, len(view))
+        if len(view):
+            yield view
+        del view  # or it would be held while the next one is made
 
 
 def _build_header(tensors: Mapping[str, TensorData], metadata: Mapping[str, str]) -> tuple[bytes, list[str]]:
@@ -180,9 +202,13 @@ def _check_writable(name: str, tensor: TensorData) -> None:
         type(size) is int and 0 <= size <= DEFAULT.tensor_dimension for size in tensor.shape
     ):
         raise UsageError(f"a shape has at most {DEFAULT.tensor_rank} dimensions from 0 to 2**31", where=where)
-    held = memoryview(tensor.data).nbytes
+    if not isinstance(tensor, DeferredTensorData):
+        _check_size(name, tensor, memoryview(tensor.data).nbytes)
+
+
+def _check_size(name: str, tensor: TensorData, held: int) -> None:
     if held != tensor.nbytes:
-        raise UsageError(f"{held} bytes do not fit shape {tensor.shape} of {tensor.dtype}", where=where)
+        raise UsageError(f"{held} bytes do not fit shape {tensor.shape} of {tensor.dtype}", where=f"tensor {name!r}")
 
 
 def _parse_json(raw: bytes, *, where: str, limits: Limits) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 import torch
@@ -10,6 +12,35 @@ from modelcrate.errors import UsageError
 
 Device: TypeAlias = "str | int | torch.device"
 """A device as callers write it: ``"cpu"``, ``"cuda:1"``, ``1``, a ``torch.device``, or ``"auto"``."""
+
+Placement: TypeAlias = "Device | Mapping[str, Device]"
+"""One device for all networks, or devices by network name; a network that is not named goes to the CPU."""
+
+
+def resolve_devices(placement: Placement, wanted: Iterable[str], known: Iterable[str]) -> dict[str, torch.device]:
+    """The device of each ``wanted`` network, of those that are ``known``.
+
+    Devices of networks that are not wanted are not looked at. Raises UsageError for a name that is not known, and as
+    :func:`resolve_device`.
+    """
+    if not isinstance(placement, Mapping):
+        target = resolve_device(placement)
+        return dict.fromkeys(wanted, target)
+    for name in placement:
+        unknown_name(name, known, "device")
+    return {name: resolve_device(placement.get(name, "cpu")) for name in wanted}
+
+
+def unknown_name(name: object, known: Iterable[str], argument: str) -> None:
+    """UsageError, with the nearest name there is, unless ``name`` is among those known."""
+    listed = list(known)
+    if name in listed:
+        return
+    near = difflib.get_close_matches(name, listed, n=1) if isinstance(name, str) else []
+    question = f" (is it {near[0]!r}?)" if near else ""
+    raise UsageError(
+        f"there is no network {str(name)!r}{question}", where=argument, hint=f"the crate has {', '.join(listed)}"
+    )
 
 
 def resolve_device(device: Device) -> torch.device:

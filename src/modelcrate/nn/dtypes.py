@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from modelcrate.errors import UsageError
 from modelcrate.format.tensors import DTYPE_SIZES
 
 _STORED: dict[str, str] = {
@@ -48,3 +49,12 @@ def name_of(dtype: torch.dtype) -> str:
 def is_real_or_complex(dtype: torch.dtype) -> bool:
     """Whether a tensor of this dtype follows its layer's dtype (and may require gradients)."""
     return dtype.is_floating_point or dtype.is_complex
+
+
+def resolve_dtype(dtype: torch.dtype | str) -> torch.dtype:
+    """The floating-point dtype meant by ``torch.bfloat16`` or ``"bfloat16"``; UsageError for any other."""
+    found = NAMED.get(dtype) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype) or not found.is_floating_point or found not in STORED_NAMES:
+        choices = ", ".join(name for name, known in NAMED.items() if known.is_floating_point)
+        raise UsageError(f"{str(dtype)!r} is no floating-point dtype", where="dtype", hint=f"there is {choices}")
+    return found

@@ -13,12 +13,14 @@ import torch
 from torch import nn
 
 from modelcrate.errors import FormatError, UnsupportedError
+from modelcrate.format.tensors import tensor_bytes
 from modelcrate.limits import DEFAULT, Limits
 from modelcrate.nn import attributes
 from modelcrate.nn.dtypes import NAMED, STORED_NAMES, is_real_or_complex
 from modelcrate.nn.mismatch import MismatchReport, Wanted, compare
 from modelcrate.nn.nested import decode
 from modelcrate.nn.prefix import match
+from modelcrate.nn.staging import transfer
 from modelcrate.nn.state import Facts, stored_name
 from modelcrate.nn.walk import Slot, modules, slots
 
@@ -42,13 +44,15 @@ def restore(
 ) -> MismatchReport:
     """Fill ``module`` (built on meta) with the tensors in ``found``, which ``read`` gives one by one.
 
-    ``dtype`` converts floating-point tensors on the way. ``strict=False`` takes what fits and returns what did not;
-    what is missing then comes from ``fresh()``, a newly initialised module of the same architecture, so that nothing is
-    left without values. ``finish`` completes the module before it is searched for tensors without values.
+    ``dtype`` converts floating-point parameters and buffers on the way. ``strict=False`` takes what fits and returns
+    what did not; what is missing then comes from ``fresh()``, a newly initialised module of the same architecture, so
+    that nothing is left without values. ``finish`` completes the module before it is searched for tensors without
+    values.
     Wrapper prefixes in the names of ``found`` do not matter.
     Raises MismatchError with every difference, FormatError for facts that do not fit the module.
     """
     target = device or torch.device("cpu")
+    _empty(module, facts, limits)
     prepare(module, facts, where=where, limits=limits)
     wanted = expected(module, {*found, *facts.transient}, limits=limits)
     loose = {name: found[name] for name in facts.loose if name in found}
@@ -58,27 +62,64 @@ def restore(
     if report and strict:
         raise report.error(where)
     source = {here: there for there, here in names.items()}
-    spare = _spare(report, fresh, where=where, limits=limits)
+    spare = _spare(report, wanted, known, fresh, where=where, limits=limits)
+    with transfer(target) as move:
 
-    def tensor(name: str, like: torch.Tensor | None) -> torch.Tensor:
-        stored = spare.get(name)
-        value = (stored if stored is not None else read(source.get(name, name))).to(target)
-        if like is not None and value.dtype != like.dtype:
-            value = value.to(like.dtype)
-        return value.to(dtype) if dtype is not None and value.is_floating_point() else value
+        def tensor(name: str, like: torch.Tensor) -> torch.Tensor:
+            stored = spare.get(name)
+            value = move(stored if stored is not None else read(source.get(name, name)))
+            if value.dtype != like.dtype:
+                value = value.to(like.dtype)
+            return value.to(dtype) if dtype is not None and value.is_floating_point() else value
 
-    values = {name: tensor(name, like) for name, like in wanted.items()}
+        values = {name: tensor(name, like) for name, like in wanted.items()}
+        attached = {name: move(read(name)) for name in loose}
     for index, shared in enumerate(facts.shared):
         if not spare:
             values.update(shared.lay_out(values, f"{where}.shared[{index}]"))
     assign(module, {id(wanted[name]): value for name, value in values.items()}, facts, limits=limits)
-    _put_back(
-        module, facts, {**_by_name(module, limits), **{name: tensor(name, None) for name in loose}}, where, limits
-    )
+    _put_back(module, facts, {**_by_name(module, limits), **attached}, where, limits)
     if finish is not None:
         finish(module)
     refuse_meta(module, where=where, limits=limits)
+    _settle(module, target, dtype, limits)
     return report
+
+
+def _empty(module: nn.Module, facts: Facts, limits: Limits) -> None:
+    """Put an empty twin in the place of each tensor that a constructor made in spite of the meta device.
+
+    ``torch.from_numpy`` does that, for one. A buffer that no file holds keeps the value that it was built with.
+    """
+    kept = set(facts.transient)
+    twins: dict[int, torch.Tensor] = {}
+    for slot in list(slots(module, limits=limits)):
+        if slot.tensor is None or slot.tensor.is_meta or (slot.kind == "transient" and slot.name not in kept):
+            continue
+        if id(slot.tensor) not in twins:
+            twins[id(slot.tensor)] = slot.tensor.detach().to("meta")
+            twins[-id(slot.tensor)] = slot.tensor  # an id names an object only while the object lives
+        twin = twins[id(slot.tensor)]
+        if slot.kind == "parameter" and not isinstance(twin, nn.Parameter):
+            twin = twins[id(slot.tensor)] = nn.Parameter(twin, requires_grad=slot.tensor.requires_grad)
+        _table(slot)[slot.attribute] = twin
+
+
+def _settle(module: nn.Module, device: torch.device, dtype: torch.dtype | None, limits: Limits) -> None:
+    """Bring what a constructor or ``finish`` made to the device and dtype of everything else."""
+    made: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    for slot in list(slots(module, limits=limits)):
+        if slot.tensor is None:
+            continue
+        if id(slot.tensor) not in made:
+            to = dtype if slot.tensor.is_floating_point() else None
+            value = slot.tensor.detach().to(device, to)
+            if value.device == slot.tensor.device and value.dtype == slot.tensor.dtype:
+                value = slot.tensor
+            elif slot.kind == "parameter":
+                value = nn.Parameter(value, requires_grad=slot.tensor.requires_grad)
+            made[id(slot.tensor)] = slot.tensor, value
+        _table(slot)[slot.attribute] = made[id(slot.tensor)][1]
 
 
 def prepare(module: nn.Module, facts: Facts, *, where: str, limits: Limits = DEFAULT) -> None:
@@ -183,16 +224,27 @@ def _put_back(module: nn.Module, facts: Facts, tensors: Mapping[str, torch.Tenso
 
 
 def _spare(
-    report: MismatchReport, fresh: Callable[[], nn.Module] | None, *, where: str, limits: Limits
+    report: MismatchReport,
+    wanted: Mapping[str, torch.Tensor],
+    found: Wanted,
+    fresh: Callable[[], nn.Module] | None,
+    *,
+    where: str,
+    limits: Limits,
 ) -> dict[str, torch.Tensor]:
-    """Initialised tensors for the places that the file can't fill."""
+    """Initialised tensors for the places that the file can't fill.
+
+    A file that asks for far more than it holds does not get it: a config of a few bytes must not allocate terabytes.
+    """
     names = {*report.missing, *report.shapes}
     if not names:
         return {}
-    if fresh is None:
+    held = sum(tensor_bytes(dtype, shape) for dtype, shape in found.values())
+    asked = sum(wanted[name].numel() * wanted[name].element_size() for name in names)
+    if fresh is None or asked > max(limits.fresh_bytes, held):
         raise report.error(where)
-    held = {stored_name(slot.name): slot.tensor for slot in slots(fresh(), limits=limits)}
-    return {name: tensor.detach() for name in names if (tensor := held.get(name)) is not None}
+    made = {stored_name(slot.name): slot.tensor for slot in slots(fresh(), limits=limits)}
+    return {name: tensor.detach() for name in names if (tensor := made.get(name)) is not None}
 
 
 def _by_name(module: nn.Module, limits: Limits) -> dict[str, torch.Tensor]:

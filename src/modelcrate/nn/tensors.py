@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from modelcrate.errors import UnsupportedError, UsageError
-from modelcrate.format.tensors import TensorData, TensorEntry, TensorHeader, check_booleans
+from modelcrate.format.tensors import DeferredTensorData, TensorData, TensorEntry, TensorHeader, check_booleans
 from modelcrate.nn.dtypes import DTYPES, STORED_NAMES, name_of
 
 NAMES = STORED_NAMES
@@ -33,19 +33,29 @@ def tensor_view(buffer: memoryview, header: TensorHeader, entry: TensorEntry, *,
 
 
 def tensor_data(tensor: torch.Tensor, *, where: str) -> TensorData:
-    """A tensor as plain bytes: its own memory where it is dense, contiguous and on the CPU, else a copy.
+    """A tensor as plain bytes: its own memory where it is dense, contiguous and on the CPU.
 
+    Else a copy, which is made each time that the bytes are asked for: writing a model that is on a GPU takes the host
+    memory of one tensor.
     Raises UnsupportedError for dtypes and layouts that a crate can't hold.
     """
     if tensor.dtype not in NAMES or tensor.layout is not torch.strided or tensor.is_quantized:
         raise UnsupportedError(f"a tensor of {tensor.dtype}, {tensor.layout} can't be kept in a crate", where=where)
     if tensor.is_meta:
         raise UsageError("a tensor on the meta device has no values to keep", where=where)
-    dense = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
+    name, shape, held = NAMES[tensor.dtype], tuple(tensor.shape), tensor.detach()
+    if held.device.type == "cpu" and held.is_contiguous() and not (held.is_conj() or held.is_neg()):
+        return TensorData(name, shape, _bytes(held))
+    return DeferredTensorData(name, shape, lambda: _bytes(held))
+
+
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    dense = tensor.resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
+    if not dense.numel():
+        return memoryview(b"")
     if dense.is_complex():
         dense = torch.view_as_real(dense).reshape(-1)
-    data = dense.view(torch.uint8).numpy().data if dense.numel() else memoryview(b"")
-    return TensorData(NAMES[tensor.dtype], tuple(tensor.shape), data)
+    return dense.view(torch.uint8).numpy().data
 
 
 def check_tensor(tensor: torch.Tensor, name: str) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from modelcrate.inference import load_inference, save_inference
     from modelcrate.inspection import inspect
     from modelcrate.legacy.convert import convert
+    from modelcrate.legacy.read import read_legacy
     from modelcrate.legacy.scan import scan
     from modelcrate.models import load, save
     from modelcrate.nn.registry import architecture
@@ -42,6 +43,7 @@ __all__ = [
     "load_checkpoint",
     "load_inference",
     "open",
+    "read_legacy",
     "save",
     "save_checkpoint",
     "save_inference",
@@ -60,6 +62,7 @@ _HOMES = {
     "load_checkpoint": "modelcrate.checkpoint",
     "load_inference": "modelcrate.inference",
     "open": "modelcrate.crate",
+    "read_legacy": "modelcrate.legacy.read",
     "save": "modelcrate.models",
     "save_checkpoint": "modelcrate.checkpoint",
     "save_inference": "modelcrate.inference",

@@ -17,6 +17,8 @@ EPILOG = (
     "manifest and on stderr. A file that needs code to be understood is refused."
 )
 
+_SUFFIXES = {"crate": ".crate", "safetensors": ".safetensors", "torch": ".pt"}
+
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
@@ -30,6 +32,14 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder for the crates, named after their sources")
     parser.add_argument("--folder", action="store_true", help="write folder crates instead of single files")
     parser.add_argument("--digest", choices=("blake3", "sha256"), default="blake3", help="digest algorithm")
+    parser.add_argument(
+        "--to",
+        choices=("crate", "safetensors", "torch"),
+        default="crate",
+        help="what to write: a crate, the tensors alone, or a .pt that torch.load(weights_only=True) reads;"
+        " for the last two a source may be a crate",
+    )
+    parser.add_argument("--weights-only", action="store_true", help="keep the tensors alone, as one state dict")
     parser.add_argument("--force", action="store_true", help="replace crates that exist already")
     parser.add_argument("--json", action="store_true", help="one JSON object a crate on stdout")
     parser.set_defaults(run=run)
@@ -40,6 +50,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
     from modelcrate.legacy.convert import convert
 
     jobs = _jobs(options)
+    if options.to != "crate":
+        return _export(jobs, options, output)
     with output.progress("converting", len(jobs)) as progress:
         for source, target in jobs:
             conversion = convert(
@@ -48,8 +60,38 @@ def run(options: argparse.Namespace, output: Output) -> int:
                 overwrite=options.force,
                 form="folder" if options.folder else "file",
                 digest=options.digest,
+                weights_only=options.weights_only,
             )
             _report(source, target, conversion, output)
+            progress.advance(1)
+    return OK
+
+
+def _export(jobs: list[tuple[Path, Path]], options: argparse.Namespace, output: Output) -> int:
+    from modelcrate.legacy.export import export
+
+    if options.folder or options.weights_only:
+        raise UsageError("--folder and --weights-only are for crates", where=f"--to {options.to}")
+    with output.progress("converting", len(jobs)) as progress:
+        for source, target in jobs:
+            done = export(source, target, to=options.to, overwrite=options.force)
+            if output.json:
+                output.document(
+                    {
+                        "source": str(source),
+                        "target": str(target),
+                        "tensors": done.tensors,
+                        "bytes": done.nbytes,
+                        "aliases": dict(done.aliases),
+                        "notes": list(done.notes),
+                    }
+                )
+            else:
+                output.line(str(target))
+            for name, kept in done.aliases.items():
+                output.say(f"{name} is the same tensor as {kept}")
+            for note in done.notes:
+                output.say(f"note: {note}")
             progress.advance(1)
     return OK
 
@@ -60,7 +102,7 @@ def _jobs(options: argparse.Namespace) -> list[tuple[Path, Path]]:
         if len(paths) != 2:
             raise UsageError("expected OLD NEW", hint="for several files, name a folder with --out")
         return [(paths[0], paths[1])]
-    suffix = "" if options.folder else ".crate"
+    suffix = "" if options.folder else _SUFFIXES[options.to]
     targets = [options.out / (path.stem + suffix) for path in paths]
     doubled = {target.name for target in targets if targets.count(target) > 1}
     if doubled:

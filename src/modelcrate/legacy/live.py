@@ -60,6 +60,8 @@ class Tensors:
         return self._base(storage, storage.dtype or "U8", where)
 
     def _view(self, inert: Tensor, where: str) -> torch.Tensor:
+        if inert.nbytes > len(inert.storage.data):  # an expanded view: small until someone writes it out
+            self._context.charge_bytes(inert.nbytes, where)
         base = self._base(inert.storage, inert.dtype, where)
         return base.as_strided(inert.shape, inert.stride, inert.offset if inert.count else 0)
 
@@ -117,15 +119,18 @@ def torch_value(node: Call, name: str, where: str) -> Any:
     if node.states or node.appended or node.assigned or node.kwargs is not None:
         raise FormatError(f"a {name} with extra state", where=where)
     if name == "torch.Size":
-        sizes = node.args[0] if len(node.args) == 1 else None
-        if type(sizes) not in (tuple, list) or not all(type(size) is int and 0 <= size < 2**63 for size in sizes):  # type: ignore[union-attr]
-            raise FormatError("a torch.Size that is none", where=where)
-        return torch.Size(sizes)  # type: ignore[arg-type]
-    kind, index = node.args[0] if node.args else None, node.args[1] if len(node.args) == 2 else None
-    numbered = index is None or (type(index) is int and 0 <= index < 128)
+        return torch.Size(_sizes(node.args[0] if len(node.args) == 1 else None, where))
+    kind, index = node.args[0] if node.args else None, node.args[1] if len(node.args) == 2 else 0
+    numbered = type(index) is int and 0 <= index < 128
     if type(kind) is not str or _DEVICE.fullmatch(kind) is None or not numbered or len(node.args) > 2:
         raise FormatError("a torch.device that is none", where=where)
     try:
-        return torch.device(kind) if index is None else torch.device(kind, index)
+        return torch.device(kind) if len(node.args) == 1 else torch.device(f"{kind}:{index}")
     except RuntimeError:
         raise FormatError(f"a torch.device {kind!r} that this torch doesn't know", where=where) from None
+
+
+def _sizes(node: Node, where: str) -> list[int]:
+    if not isinstance(node, tuple | list) or not all(type(size) is int and 0 <= size < 2**63 for size in node):
+        raise FormatError("a torch.Size that is none", where=where)
+    return list(node)

@@ -210,14 +210,16 @@ class _Reader:
         """An array of objects, whose items are values like any other."""
         import numpy as np
 
-        _, size, _, fortran, items = node.states[0]  # type: ignore[misc]  # what _holds_objects looked at
+        state = node.states[0]
+        assert isinstance(state, tuple)  # _holds_objects looked
+        size, fortran, items = state[1], state[3], list(state[4])
         shape = arrays.shape_of(size, where)
         count = 1
         for length in shape:
             count *= length
         if count != len(items):
             raise FormatError("an object array whose items do not fill its shape", where=where)
-        flat = np.empty(len(items), dtype=object)
+        flat: Any = np.empty(len(items), dtype=object)
         for index, item in enumerate(items):
             flat[index] = yield item, f"{where}[{index}]"
         return flat.reshape(shape, order="F" if fortran else "C")

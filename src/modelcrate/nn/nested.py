@@ -75,7 +75,8 @@ class TensorSink:
     def __init__(self) -> None:
         self.tensors: dict[str, torch.Tensor] = {}
         self._names: dict[int, str] = {}
-        self._kept: list[torch.Tensor] = []  # an id names an object only while the object lives
+        self.live: dict[str, torch.Tensor] = {}
+        """The tensors as they were given; an id names an object only while the object lives."""
 
     def add(self, name: str, tensor: torch.Tensor, *, where: str) -> str:
         """Keep ``tensor`` (detached, not copied) under ``name``, or a numbered name where that one can't be used."""
@@ -89,7 +90,7 @@ class TensorSink:
                 name += "_"
         self.tensors[name] = tensor.detach()
         self._names[id(tensor)] = name
-        self._kept.append(tensor)
+        self.live[name] = tensor
         return name
 
 
@@ -109,10 +110,12 @@ def encode(value: object, *, where: str, sink: TensorSink | None = None) -> Valu
 
     Raises UsageError, naming the path, for what is no data, and for tensors where there is no ``sink``.
     """
-    return _Encoder(sink).value(value, where, 0)
+    return Encoder(sink).value(value, where, 0)
 
 
-class _Encoder:
+class Encoder:
+    """One document in the making; a subclass may choose the names of tensors and the form of maps."""
+
     def __init__(self, sink: TensorSink | None) -> None:
         self.sink = sink
 
@@ -161,10 +164,13 @@ class _Encoder:
     def pairs(self, found: Mapping[Any, object], where: str, depth: int) -> list[Value]:
         pairs: list[Value] = []
         for key, item in found.items():
-            if type(key) not in _KEYS:
-                raise UsageError(f"{_describe(key)} as a key is not data, so it can't be kept", where=where)
+            self.check_key(key, where)
             pairs.append([self.value(key, f"{where} key", depth + 1), self.value(item, f"{where}[{key!r}]", depth + 1)])
         return pairs
+
+    def check_key(self, key: object, where: str) -> None:
+        if type(key) not in _KEYS:
+            raise UsageError(f"{_describe(key)} as a key is not data, so it can't be kept", where=where)
 
 
 def _numpy(value: np.ndarray[Any, Any] | np.generic, where: str) -> Value:

@@ -7,7 +7,7 @@ by a literal table. No file and no class name chooses anything else.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelcrate.crate import Crate
@@ -17,46 +17,77 @@ from modelcrate.errors import UnsupportedError, UsageError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest
 from modelcrate.format.manifest import Manifest
 from modelcrate.limits import DEFAULT, Limits
-from modelcrate.parts import CHECKPOINT, INFERENCE, MODULE, SYNTHESIZER, Parts
+from modelcrate.parts import CHECKPOINT, INFERENCE, MODULE, MODULES, STATE_DICT, SYNTHESIZER, VALUES, Parts
 from modelcrate.storage.regions import IO
 from modelcrate.storage.source import Location
 
 if TYPE_CHECKING:
     import torch
 
-    from modelcrate.nn.devices import Device
+    from modelcrate.module_parts import Given
+    from modelcrate.nn.devices import Placement
 
 
 def load(
     location: Location,
     *,
-    device: Device = "cpu",
+    only: str | Iterable[str] | None = None,
+    device: Placement = "cpu",
+    dtype: torch.dtype | str | None = None,
+    strict: bool = True,
+    architecture: Given | Mapping[str, Given] = None,
     verify: bool = True,
     expect: str | Digest | None = None,
     io: IO = "map",
     limits: Limits = DEFAULT,
 ) -> Any:
-    """Load the model in a crate: a ``torch.nn.Module``, or a ``Synthesizer`` with ``sample``.
+    """Load the model in a crate: a ``torch.nn.Module``, a dict of them, or a ``Synthesizer`` with ``sample``.
 
     All digests are checked before anything is handed out (``verify=False`` leaves them out). Tensors go from the file
     straight to ``device``; on the CPU they are private views of the mapped file, which training may change freely
     without touching it. ``device`` is text, a number or a ``torch.device``; ``"auto"`` picks CUDA, then MPS, then CPU.
-    Raises as :func:`modelcrate.open`; UnsupportedError for an unknown tag, MismatchError where tensors and architecture
-    differ, UsageError for a device that is not here.
+
+    Of several networks, ``only="generator"`` gives that module alone, and a list of names a dict of those; container,
+    manifest and the digests of what is loaded are checked then, other networks are not read. ``device`` may be a dict
+    by name, where a network that is not in it goes to the CPU. ``dtype`` converts floating-point parameters and
+    buffers on the way. ``strict=False`` returns ``(model, report)``, a
+    :class:`modelcrate.nn.mismatch.MismatchReport` of what differs between file and architecture (for a dict, a dict of
+    reports): what fits is loaded, what the file lacks is newly initialised.
+    ``architecture`` (a registered tag, a class or function that builds the module without arguments, or a dict of those
+    by name) takes the place of what the crate names, for models whose class was in no file.
+    A crate of plain values (a state dict, a checkpoint dict of ``torch.save``) gives those.
+    Raises as :func:`modelcrate.open`; UnsupportedError for an unknown tag, MismatchError with every difference between
+    tensors and architecture, UsageError for a device that is not here, a name that the crate does not have, and options
+    that the crate's kind does not take.
     """
     with open_crate(location, verify=verify, expect=expect, io=io, limits=limits) as crate:
         model = crate.manifest.model
         if model is None:
             raise UsageError("the crate holds parts, not a model", hint="open it with modelcrate.open")
-        if model.type not in _LOADERS:
+        if model.type not in (MODULE, MODULES, STATE_DICT, VALUES, *_LOADERS):
             hint = "open it with modelcrate.load_checkpoint" if model.type == CHECKPOINT else None
             what = f"no model type {model.type!r} can be loaded here"
             raise UnsupportedError(what, where="manifest.model.type", hint=hint)
+        if model.type in (MODULE, MODULES):
+            from modelcrate.module_parts import load_networks
+
+            return load_networks(
+                crate, only=only, device=device, dtype=dtype, strict=strict, verify=verify, architecture=architecture
+            )
+        if only is not None or dtype is not None or not strict or isinstance(device, Mapping):
+            what = "only=, dtype=, strict=False and a device for each name are for crates of networks"
+            raise UsageError(f"{what}, this is a {model.type}")
         from modelcrate.nn.devices import resolve_device
 
         target = resolve_device(device)
         if verify:
             crate.check()
+        if model.type in (VALUES, STATE_DICT):
+            from modelcrate.values_parts import load_any
+
+            return load_any(crate, target, architecture)
+        if architecture is not None:
+            raise UsageError(f"architecture= is for crates of networks, this is a {model.type}")
         return _LOADERS[model.type](crate, dict(model.config), target)
 
 
@@ -70,8 +101,11 @@ def save(
 ) -> Manifest:
     """Save a model as a crate, atomically and durably; the same model gives the same bytes.
 
-    ``model`` is a module whose class is registered with :func:`modelcrate.architecture`, or a ``Synthesizer``.
-    Raises UsageError that says what to write for anything else, and as :func:`modelcrate.crate_writer.write_crate`.
+    ``model`` is a module of ``torch.nn`` layers and of classes registered with :func:`modelcrate.architecture`, a dict
+    of such modules by name, or a ``Synthesizer``. Each network of a dict has a weights file of its own and loads alone:
+    a tensor that two networks share is stored with each of them, and ``omitted`` in the manifest says so.
+    Raises UnsupportedError or UsageError that says what to write for anything else, and as
+    :func:`modelcrate.crate_writer.write_crate`.
     """
     parts = _take_apart(model)
     return write_crate(
@@ -93,6 +127,10 @@ def _take_apart(model: object) -> Parts:
         from modelcrate.module_parts import module_parts
 
         return module_parts(model)
+    if isinstance(model, Mapping):
+        from modelcrate.module_parts import modules_parts
+
+        return modules_parts(model)
     from modelcrate.synthesizer_parts import synthesizer_parts
     from modelcrate.tabular.synthesizer import Synthesizer
 
@@ -100,14 +138,8 @@ def _take_apart(model: object) -> Parts:
         return synthesizer_parts(model)
     raise UsageError(
         f"a {type(model).__name__} can't be saved",
-        hint="modelcrate saves torch modules and synthesizers; modelcrate.convert reads files of other libraries",
+        hint="modelcrate saves torch modules, dicts of them, and synthesizers; modelcrate.convert reads other files",
     )
-
-
-def _load_module(crate: Crate, config: Mapping[str, Any], device: torch.device) -> Any:
-    from modelcrate.module_parts import load_module
-
-    return load_module(crate, config, device)
 
 
 def _load_synthesizer(crate: Crate, config: Mapping[str, Any], device: torch.device) -> Any:
@@ -122,4 +154,4 @@ def _load_package(crate: Crate, config: Mapping[str, Any], device: torch.device)
     return package_of(crate, config, device)
 
 
-_LOADERS = {MODULE: _load_module, SYNTHESIZER: _load_synthesizer, INFERENCE: _load_package}
+_LOADERS = {SYNTHESIZER: _load_synthesizer, INFERENCE: _load_package}

@@ -40,7 +40,7 @@ def describe(module: nn.Module, *, limits: Limits = DEFAULT) -> dict[str, Any]:
         assert found is not None  # assemble() builds layers only
         if isinstance(part.layer, Architecture):
             return part
-        place = dataclasses.replace(part.place, tensors=_overrides(found, made, part.place))
+        place = dataclasses.replace(part.place, tensors=overrides(found, made, part.place))
         finished[part.path] = place
         return dataclasses.replace(part, place=place)
 
@@ -129,7 +129,7 @@ def _dtype(module: nn.Module, path: str) -> str:
     return names.most_common(1)[0][0] if names else "float32"
 
 
-def _overrides(live: nn.Module, made: nn.Module, place: Place) -> dict[str, TensorSpec]:
+def overrides(live: nn.Module, made: nn.Module, place: Place) -> dict[str, TensorSpec]:
     """The tensors in which a live layer differs from what its constructor makes in the layer's dtype."""
     where = place.path or "module"
     expected = {slot.attribute: slot for slot in own_slots("", made)}

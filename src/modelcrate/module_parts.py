@@ -186,7 +186,7 @@ def given_for(architecture: Given | Mapping[str, Given], name: str) -> Given:
     return architecture.get(name) if isinstance(architecture, Mapping) else architecture
 
 
-def _architecture(component: StoredComponent, given: Given) -> tuple[Architecture, Mapping[str, Any]]:
+def _architecture(component: StoredComponent, given: Any) -> tuple[Architecture, Mapping[str, Any]]:
     """What builds a component, and from which config: what it names itself, or what the caller gave."""
     if given is None:
         try:

@@ -11,9 +11,8 @@ from typing import Any, Final
 
 import torch
 
-from modelcrate.crate import Crate
 from modelcrate.crate import open as open_crate
-from modelcrate.errors import FormatError, LimitError, UnsupportedError, UsageError
+from modelcrate.errors import LimitError, UnsupportedError, UsageError
 from modelcrate.format.tensors import TensorData, serialize
 from modelcrate.legacy.families.torch_module import is_module
 from modelcrate.legacy.read import read_legacy
@@ -108,14 +107,16 @@ def _walk(value: object, where: str) -> Iterator[tuple[str, torch.Tensor]]:
 def _inner(item: object) -> list[tuple[object, object]]:
     if isinstance(item, dict):
         return list(item.items())
-    if not isinstance(item, Record):
-        return list(enumerate(item))  # type: ignore[call-overload,no-any-return]
+    if isinstance(item, list | tuple | deque | set | frozenset):
+        return list(enumerate(item))
+    assert isinstance(item, Record)  # _walk() looked
     if is_module(item):
         held = item.attributes
         rest = {key: child for key, child in held.items() if not str(key).startswith("_")}
         return [pair for part in (held["_parameters"], held["_buffers"], held["_modules"], rest) for pair in part.items()]
     state = item.state.items() if isinstance(item.state, dict) else [("state", item.state)]
-    return [*enumerate(item.args), *item.kwargs.items(), *state, *enumerate(item.items), *item.pairs]
+    pairs: list[tuple[object, object]] = [*enumerate(item.args), *item.kwargs.items(), *state, *enumerate(item.items), *item.pairs]
+    return pairs
 
 
 # -- crates

@@ -200,8 +200,6 @@ class _Reader:
             return bytearray(data) if name == "builtins.bytearray" else data
         if name == inline.WRAPPER:
             return inline.inline_array_of(node, context, where)
-        if name == "uuid.UUID":
-            return plain.uuid_of(node, where)
         if name in plain.SIMPLE or name.startswith("pandas."):
             return plain.value_of(node, context, where)
         raise UnsupportedError("no plain value", where=where)
@@ -263,6 +261,8 @@ class _Reader:
     def _record(self, node: Call, where: str) -> Steps:
         """Any other object: its class by name, everything else as values."""
         name, args = _class_and_args(node)
+        if name == "uuid.UUID":
+            return plain.uuid_of(node, where)
         made = Record(class_name=name)
         self.made[id(node)] = made
         made.args = (yield args, f"{where}()") if args else ()

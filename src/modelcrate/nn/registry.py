@@ -11,6 +11,7 @@ import functools
 import importlib.metadata
 import inspect
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -143,11 +144,17 @@ def built(module: torch.nn.Module) -> Built:
     if not isinstance(found, Built):
         raise UsageError(
             f"{kind} is not a registered architecture, so a crate could not be opened again",
-            hint=f"put @modelcrate.architecture('you.{kind.lower()}/1') above class {kind} and build the model anew",
+            hint=what_to_write(type(module)),
         )
     if found.problem is not None:
         raise UsageError(f"this {kind} can't be built again from data: {found.problem}", where=found.tag)
     return found
+
+
+def what_to_write(cls: type[torch.nn.Module]) -> str:
+    """The line that makes a class one that can be saved."""
+    name = re.sub("[^a-z0-9]+", "_", cls.__name__.lower()).strip("_") or "model"
+    return f"put @modelcrate.architecture('you.{name}/1') above class {cls.__name__} and build the model anew"
 
 
 def _built_in_generator() -> None:

@@ -13,7 +13,7 @@ from torch import nn
 from modelcrate.errors import ModelcrateError, UnsupportedError
 from modelcrate.limits import DEFAULT, Limits
 from modelcrate.nn.dtypes import NAMED, is_real_or_complex, name_of
-from modelcrate.nn.registry import CAPTURED, Architecture, Built, built
+from modelcrate.nn.registry import CAPTURED, Architecture, Built, built, what_to_write
 from modelcrate.nn.stock import parametrized
 from modelcrate.nn.stock.build import Checked, assemble, charge, check
 from modelcrate.nn.stock.layer import Parts
@@ -174,7 +174,7 @@ def _foreign(cls: type[nn.Module], where: str) -> UnsupportedError:
     return UnsupportedError(
         f"{kind} is neither a layer of torch.nn nor a registered architecture",
         where=where,
-        hint=f"put @modelcrate.architecture('you.{kind.lower()}/1') above class {kind} and build the model anew",
+        hint=what_to_write(cls),
     )
 
 

@@ -438,7 +438,6 @@ def test_limits_are_the_callers_to_set(tmp_path: Path) -> None:
         {"tensors": {"bad name": TensorData("F32", (), bytes(4))}}, {"tensors": {"x": TensorData("F32", (2,), b"")}},
         {"tensors": {"x": TensorData("F128", (), b"")}},
     ],
-    ids=str,
 )  # fmt: skip
 def test_what_a_crate_can_not_hold_is_not_written(tmp_path: Path, component: dict[str, Any]) -> None:
     data = {"name": "net", "role": "net", "type": "a.b/1", **component}

@@ -114,7 +114,6 @@ def test_counters_are_integers_from_zero(bad: dict[str, Any], tmp_path: Path) ->
         ({"random_state": {"a": 3}}, r"random_state\.a"),
         ({"networks": nn.ParameterList([torch.zeros(1, dtype=torch.complex128)])}, r"networks\.model\.0"),
     ],
-    ids=str,
 )
 def test_what_is_no_data_is_refused_by_its_path_and_nothing_is_written(
     bad: dict[str, Any], path: str, tmp_path: Path

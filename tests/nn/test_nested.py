@@ -114,7 +114,6 @@ def test_names_of_tensors_are_their_paths_where_a_file_can_hold_them() -> None:
         ({"a": datetime.timezone.utc}, r"extras\.a"),
         ({"a": iter([])}, r"extras\.a"),
     ],
-    ids=str,
 )
 def test_what_is_no_data_is_named_with_its_path(data: Any, path: str) -> None:
     with pytest.raises((errors.UsageError, errors.UnsupportedError), match=path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zipfile
@@ -131,10 +132,8 @@ def test_archives_that_readers_disagree_on_are_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED.keys())
 def test_a_tolerant_reading_complains_or_fails(data: bytes) -> None:
-    try:
+    with contextlib.suppress(ModelcrateError):
         assert read_archive(data, tolerant=True).complaints
-    except ModelcrateError:
-        pass
 
 
 def test_members_are_counted_before_they_are_read__B28() -> None:
@@ -145,8 +144,8 @@ def test_members_are_counted_before_they_are_read__B28() -> None:
 
 def test_a_member_inflates_to_what_it_declares_and_no_more__H1_H21() -> None:
     honest = bytearray(packed([("a", bytes(100_000))], zipfile.ZIP_DEFLATED))
+    archive = read_archive(bytes(honest), limits=Limits(inflated_bytes=50_000))
     with pytest.raises(LimitError):
-        archive = read_archive(bytes(honest), limits=Limits(inflated_bytes=50_000))
         archive.read(archive.entry("a"))
     central = honest.index(b"PK\x01\x02")
     for base, place in ((0, 22), (central, 24)):
@@ -159,9 +158,10 @@ def test_a_member_inflates_to_what_it_declares_and_no_more__H1_H21() -> None:
 def test_inflated_bytes_add_up_over_members__H2() -> None:
     data = packed([(f"m{index}", bytes(1000)) for index in range(100)], zipfile.ZIP_DEFLATED)
     archive = read_archive(data, limits=Limits(inflated_bytes=50_000))
+    for entry in archive.entries[:40]:
+        archive.read(entry)
     with pytest.raises(LimitError):
-        for entry in archive.entries:
-            archive.read(entry)
+        _ = [archive.read(entry) for entry in archive.entries[40:]]
 
 
 def test_a_damaged_deflate_stream_is_a_library_error() -> None:

@@ -112,7 +112,9 @@ def test_what_the_unpicklers_disagree_on_is_reported() -> None:
 def test_names_are_escaped_before_they_are_shown__J1() -> None:
     data = b"\x80\x02" + named("o\x1b[2Js", "sys\u202etem") + b")R."
     for finding in scan(data).to_dict()["findings"]:  # type: ignore[attr-defined]
-        assert all(character.isprintable() for value in finding.values() if isinstance(value, str) for character in value)
+        assert all(
+            character.isprintable() for value in finding.values() if isinstance(value, str) for character in value
+        )
 
 
 def test_renderings_are_bounded() -> None:

@@ -23,10 +23,9 @@ __all__ = ["COMPUTED", "Data", "Fault", "Machine", "Reading", "read_pickle", "su
 
 COMPUTED = "<computed>"
 """What a survey puts in the place of a name that the pickle computes; no honest pickler does that."""
-_CALL = 256
+_CALL = 128
 _LIST = 80
-"""What the budget charges for a call or a name, and for a call's first list. A call takes half of it in bytes and the
-rest in the time of whoever judges it."""
+"""Bytes that a call or a name, and a call's first list, take; what the budget charges."""
 
 
 def read_pickle(
@@ -156,6 +155,8 @@ class Machine(ContainerOps):
         self._charge(_CALL)
         node = Call(callee, args, kwargs, offset=self.at, opcode=opcode)
         self.calls.append(node)
+        if len(self.calls) > self.limits.pickle_calls:
+            raise self._limit(f"more than {self.limits.pickle_calls} calls")
         return node
 
     def _arguments(self, args: Node) -> tuple[Node, ...]:

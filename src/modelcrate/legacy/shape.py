@@ -31,12 +31,13 @@ def shape_complaints(reading: Reading) -> list[str]:
     return found[:1]
 
 
-_BRANCHES = (list, tuple, Dict, Set, Call, PersistentId)
+_BRANCHES = frozenset({list, tuple, Dict, Set, Call, PersistentId})
+"""Types of nodes that hold others; none has subclasses in a graph."""
 
 
 def _measure(root: Node, sizes: dict[int, tuple[int, int]], found: list[str]) -> tuple[int, int]:
     """Expanded size and depth, depth first by an explicit stack; what is still open (a cycle) counts once."""
-    if not isinstance(root, _BRANCHES):
+    if type(root) not in _BRANCHES:
         return 1, 0
     if id(root) in sizes:
         return sizes[id(root)]
@@ -47,8 +48,11 @@ def _measure(root: Node, sizes: dict[int, tuple[int, int]], found: list[str]) ->
         node, inner, remaining = stack[-1]
         for child in remaining:
             if id(child) not in sizes:
-                sizes[id(child)] = (1, 1)
                 below = _branches(child, found)
+                if not below:
+                    sizes[id(child)] = (1 + _width(child), 1)
+                    continue
+                sizes[id(child)] = (1, 1)
                 stack.append((child, below, iter(below)))
                 if len(stack) > DEPTH:
                     return 1, len(stack)
@@ -74,19 +78,18 @@ def _branches(node: Node, found: list[str]) -> list[Node]:
     """The containers directly inside a node; dicts and sets are looked at for colliding keys on the way."""
     inner: list[Node] = []
     if isinstance(node, (list, tuple)):
-        inner.extend(item for item in node if isinstance(item, _BRANCHES))
-        return inner
+        return [item for item in node if type(item) in _BRANCHES]
     if isinstance(node, Dict):
         _collisions([key for key, _ in node.pairs], found)
-        return [part for pair in node.pairs for part in pair if isinstance(part, _BRANCHES)]
+        return [part for pair in node.pairs for part in pair if type(part) in _BRANCHES]
     if isinstance(node, Set):
         _collisions(node.items, found)
-        return [item for item in node.items if isinstance(item, _BRANCHES)]
+        return [item for item in node.items if type(item) in _BRANCHES]
     if isinstance(node, PersistentId):
-        return [node.value] if isinstance(node.value, _BRANCHES) else []
+        return [node.value] if type(node.value) in _BRANCHES else []
     if isinstance(node, Call):
-        inner.extend(part for part in (*node.args, *node.states, *node.appended) if isinstance(part, _BRANCHES))
-        inner.extend(part for pair in node.assigned for part in pair if isinstance(part, _BRANCHES))
+        inner.extend(part for part in (*node.args, *node.states, *node.appended) if type(part) in _BRANCHES)
+        inner.extend(part for pair in node.assigned for part in pair if type(part) in _BRANCHES)
         if isinstance(node.callee, Call):
             inner.append(node.callee)
         if node.assigned:

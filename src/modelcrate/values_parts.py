@@ -74,7 +74,6 @@ def _document(value: object, *, where: str, sink: TensorSink) -> dict[str, Value
         raise UnsupportedError(error.what, where=place, hint=error.hint) from None
 
 
-
 def _component(
     name: str, role: str, tag: str, document: dict[str, Value], sink: TensorSink, where: str
 ) -> ComponentData:

@@ -50,9 +50,10 @@ def export(
 ) -> Export:
     """Write the tensors of a legacy file or a crate as a file of another format.
 
-    ``to="safetensors"``: every tensor under its dotted path (blanks and what is not ASCII as ``%xx``), a shared one once;
-    the metadata says which names are the same tensor. ``to="torch"``: a ``.pt`` that ``torch.load(weights_only=True)`` reads; modules become state dicts,
-    NumPy arrays tensors, and what is neither plain nor a tensor is left out and noted.
+    ``to="safetensors"``: every tensor under its dotted path (blanks and what is not ASCII as ``%xx``), a shared one
+    once; the metadata says which names are the same tensor. ``to="torch"``: a ``.pt`` that
+    ``torch.load(weights_only=True)`` reads; modules become state dicts, NumPy arrays tensors, and what is neither plain
+    nor a tensor is left out and noted.
     Raises as :func:`modelcrate.read_legacy` and :func:`modelcrate.open`; UsageError for an unknown format, StorageError
     where the target exists or can't be written.
     """
@@ -75,7 +76,13 @@ def named_tensors(value: object, where: str) -> tuple[dict[str, torch.Tensor], d
         name = path or "tensor"
         while name in found or name in aliases:
             name += "_"
-        key = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)
+        key = (
+            tensor.untyped_storage().data_ptr(),
+            tensor.storage_offset(),
+            tensor.shape,
+            tensor.stride(),
+            tensor.dtype,
+        )
         known = first.setdefault(key if tensor.numel() else (id(tensor),), name)
         if known == name:
             found[name] = tensor
@@ -113,9 +120,17 @@ def _inner(item: object) -> list[tuple[object, object]]:
     if is_module(item):
         held = item.attributes
         rest = {key: child for key, child in held.items() if not str(key).startswith("_")}
-        return [pair for part in (held["_parameters"], held["_buffers"], held["_modules"], rest) for pair in part.items()]
+        return [
+            pair for part in (held["_parameters"], held["_buffers"], held["_modules"], rest) for pair in part.items()
+        ]
     state = item.state.items() if isinstance(item.state, dict) else [("state", item.state)]
-    pairs: list[tuple[object, object]] = [*enumerate(item.args), *item.kwargs.items(), *state, *enumerate(item.items), *item.pairs]
+    pairs: list[tuple[object, object]] = [
+        *enumerate(item.args),
+        *item.kwargs.items(),
+        *state,
+        *enumerate(item.items),
+        *item.pairs,
+    ]
     return pairs
 
 
@@ -233,8 +248,8 @@ def _state_only(record: Record) -> dict[str, Any]:
     transient = held.get("_non_persistent_buffers_set") or ()
     buffers = {name: tensor for name, tensor in held["_buffers"].items() if name not in transient}
     children = {
-        name: _state_only(child) for name, child in held["_modules"].items() if isinstance(child, Record) and is_module(child)
+        name: _state_only(child)
+        for name, child in held["_modules"].items()
+        if isinstance(child, Record) and is_module(child)
     }
     return {**held["_parameters"], **buffers, **children}
-
-

@@ -359,4 +359,3 @@ def _refuse_collisions(keys: list[Any], where: str) -> None:
 
 def _short(key: Node) -> str:
     return repr(key[:60]) if type(key) is str else repr(key) if type(key) in (int, bool, float) else "…"
-

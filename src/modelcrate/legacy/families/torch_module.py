@@ -262,17 +262,17 @@ def _with_tags(tree: dict[str, Any], foreign: dict[str, str]) -> dict[str, Any]:
     """The tree with the tags of foreign classes in their places, which make their own insides."""
     kept: list[dict[str, Any]] = []
     hidden: str | None = None
-    for place in tree["modules"]:
-        path = place["path"]
+    for listed in tree["modules"]:
+        place, path = listed, listed["path"]
         if hidden is not None and f"{path}.".startswith(hidden):
             continue
         if path in foreign:
             hidden = f"{path}."
             place = {"path": path, "layer": tag_of(foreign[path])}
         kept.append(place)
-    listed = {place["path"] for place in kept}
+    present = {place["path"] for place in kept}
     for place in kept:
-        if place.get("same_as", "") not in listed:
+        if place.get("same_as", "") not in present:
             raise UnsupportedError("a module is shared with the inside of a foreign one", where=place["path"])
     return {"modules": kept}
 

@@ -1,6 +1,7 @@
 """``torch.nn.utils.weight_norm`` and ``spectral_norm``, which old files hold as hooks, as parametrisations.
 
-Both compute the same weight from the same tensors; only the names differ: ``weight_g`` and ``weight_v`` are
+Both compute the same weight from the same tensors, and only the names differ (a spectral norm in training takes the
+two halves of its power iteration in the other order, towards the same values): ``weight_g`` and ``weight_v`` are
 ``parametrizations.weight.original0`` and ``original1`` today, ``weight_orig``, ``weight_u`` and ``weight_v`` are
 ``original``, ``0._u`` and ``0._v``.
 """
@@ -42,9 +43,7 @@ class Norm:
             held.get_submodule("0")._buffers[name] = tensor
 
 
-def take(
-    record: Record, parameters: dict[Any, Any], buffers: dict[Any, Any], where: str
-) -> tuple[Norm, ...]:
+def take(record: Record, parameters: dict[Any, Any], buffers: dict[Any, Any], where: str) -> tuple[Norm, ...]:
     """The norms of a layer; in ``parameters`` each gives way to the one tensor that its layer was built with."""
     hooks = record.attributes.get("_forward_pre_hooks")
     found: list[Norm] = []
@@ -94,7 +93,7 @@ def _spectral_norm(
         parameters={"original": original},
         buffers=parts,
         hooks=1 + sum(_helpers(record.attributes.get(table)) for table in _TABLES),
-        note="spectral_norm as a parametrisation, which computes the same weight",
+        note="spectral_norm as a parametrisation, which computes the same weight in evaluation",
     )
 
 

@@ -8,8 +8,8 @@ a state dict                    ``torch.state_dict/1``      ``state_dict``
 anything else                   ``torch.values/1``          ``values``, and one for each module or state dict in it
 =============================== =========================== ======================================================
 
-A checkpoint dict is of the last kind, not a ``training.checkpoint/1``: it does not say which optimizer it was, nor which
-parameter is which. Loading gives the dict back, for ``load_state_dict`` of whoever made it.
+A checkpoint dict is of the last kind, not a ``training.checkpoint/1``: it does not say which optimizer it was, nor
+which parameter is which. Loading gives the dict back, for ``load_state_dict`` of whoever made it.
 """
 
 from __future__ import annotations
@@ -142,8 +142,10 @@ class _Values:
             self._note_shared(value, name)
             return None
         if isinstance(value, dict):
-            return {key: self.value(it, (*path, key), depth + 1, inside=inside and type(key) is str)
-                    for key, it in value.items()}
+            return {
+                key: self.value(it, (*path, key), depth + 1, inside=inside and type(key) is str)
+                for key, it in value.items()
+            }
         if isinstance(value, list | deque):
             return [self.value(it, (*path, index), depth + 1, inside=inside) for index, it in enumerate(value)]
         if type(value) in (tuple, torch.Size):

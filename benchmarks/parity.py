@@ -204,6 +204,75 @@ def score_case(folder: Path, case: dict[str, Any], work: Path) -> dict[str, Scor
     return found
 
 
+def score_ctgan(folder: Path, case: dict[str, Any], work: Path) -> dict[str, Score]:
+    """Convert one file of ctgan and compare all that its goldens allow; arrays count as cells."""
+    crate = work / f"{folder.name}.crate"
+    modelcrate.convert(folder / "model.pt.xz", crate, overwrite=True)
+    synthesizer = modelcrate.load(crate)
+    golden = folder / "golden"
+    found: dict[str, Score] = {}
+    for name, frame in _ctgan_frames(synthesizer, case):
+        path = golden / f"{name}.csv"
+        if path.exists():
+            # a model of arrays gives columns "0", "1", ...; the golden calls them c0, c1, ...
+            given = frame if synthesizer.hyperparameters["trained_on"] == "frame" else frame.add_prefix("c")
+            found[name] = compare(given, path)
+    if (golden / "arrays.npz").exists():
+        with np.load(golden / "arrays.npz") as arrays:
+            for name, array in _ctgan_arrays(synthesizer, arrays):
+                wanted = np.atleast_2d(arrays[name])[:, : array.shape[1]]  # of what went in, the noise alone is made
+                found[name] = compare_arrays(array, wanted, name)
+    return found
+
+
+def _ctgan_frames(synthesizer: Synthesizer, case: dict[str, Any]) -> Iterator[tuple[str, pd.DataFrame]]:
+    transformer = synthesizer.core.transformer
+    matrix = np.random.default_rng(7).uniform(-1, 1, (64, transformer.width)).astype("float32")
+    how = Reversal(draws=LegacyDraws(np.random.RandomState(INVERSE_SEED)))
+    yield "inverse_fixed", _frame(transformer.inverse(matrix, how))
+    for number, asked in enumerate(case["conditions"]):
+        known = {asked["column"]: asked["value"]}
+        yield f"sample_condition_{number}", synthesizer.sample(200, conditions=known, replay=SEED)
+    try:
+        yield "sample_seeded", synthesizer.sample(200, replay=SEED)
+    except UnsupportedError:
+        return
+
+
+def _ctgan_arrays(synthesizer: Synthesizer, arrays: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """The first batch of ``sample_seeded`` from what entered the network: noise, raw outputs, activated outputs."""
+    core = synthesizer.core
+    given = torch.from_numpy(arrays["gen_in"])
+    stored = synthesizer.random_state
+    generator = torch.Generator().manual_seed(SEED) if stored is None else stored.generator()
+    mean = torch.zeros((len(given), core.config.noise_dim))
+    noise = torch.normal(mean, mean + 1.0, generator=generator)
+    yield "gen_in", noise.numpy()
+    raw = core.raw(given, None)
+    yield "gen_raw", raw.numpy()
+    yield "activated", core.activate(raw, generator).numpy()[: len(arrays["activated"])]
+    if core.sigmas is not None:
+        yield "sigmas", core.sigmas.astype(np.float32)[None]
+
+
+def compare_arrays(found: np.ndarray, wanted: np.ndarray, name: str) -> Score:
+    """Compare arrays element by element; the worst difference in standard deviations of all of them."""
+    if found.shape != wanted.shape or found.dtype != wanted.dtype:
+        return Score(problems=[f"{name}: {found.dtype}{found.shape} instead of {wanted.dtype}{wanted.shape}"])
+    score = Score(cells=wanted.size, equal=int((found == wanted).sum()))
+    if score.equal != score.cells:
+        differences = np.abs(found.astype(np.float64) - wanted) / (float(wanted.std()) or 1.0)
+        score.worst = float(differences.max())
+        score.worst_at = f"{name}{[int(at) for at in np.unravel_index(differences.argmax(), found.shape)]}"
+    return score
+
+
+def ctgan_cases(corpus: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """The files of ctgan of a corpus by name."""
+    index = json.loads((corpus / "ctgan" / "index.json").read_text(encoding="utf-8"))
+    return {case["name"]: (corpus / Path(case["path"]).parent, case) for case in index["cases"]}
+
+
 def cases(corpus: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
     """The ACTGAN files of a corpus by name."""
     index = json.loads((corpus / "actgan" / "index.json").read_text(encoding="utf-8"))
@@ -223,13 +292,15 @@ def main() -> int:
     everything = Score()
     print(f"{'file':24}{'goldens':>8}{'cells':>9}{'equal':>9}  worst difference (standard deviations)")
     with tempfile.TemporaryDirectory() as work:
-        for name, (folder, case) in cases(options.corpus).items():
+        every = [(score_case, item) for item in cases(options.corpus).items()]
+        every += [(score_ctgan, item) for item in ctgan_cases(options.corpus).items()]
+        for score_file, (name, (folder, case)) in every:
             if options.case and name not in options.case:
                 continue
             if any("expected unsupported" in note for note in case["notes"]):
                 print(f"{name:24}{'refused, as it must be: it holds code':>40}")
                 continue
-            scores = score_case(folder, case, Path(work))
+            scores = score_file(folder, case, Path(work))
             total = Score()
             for score in scores.values():
                 total.add(score)

@@ -103,6 +103,9 @@ class Replay:
         ((column, value),) = found[0].known.items()
         if column not in dict(self.core.sampler.columns):
             raise UsageError("the original asks for categories of discrete columns only", where="conditions")
+        encoding = next(each.encoding for each in self.core.transformer.columns if each.name == column)
+        if not encoding.knows(value):
+            raise UsageError(f"{value!r} does not occur in the training data", where=f"conditions[{column!r}]")
         return self._batch(len(found[0].places), "conditions", None, {column: value})
 
     def modelled(

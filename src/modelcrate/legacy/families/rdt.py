@@ -239,7 +239,8 @@ def binary(view: View) -> Document:
 
 
 def _number(view: View) -> Document:
-    representation = view["computer_representation"].text()
+    given = view.get("computer_representation")
+    representation = "Float" if given is None else given.text()  # rdt has it since 1.2
     minimum, maximum = (_bound(view.get(name)) for name in ("_min_value", "_max_value"))
     if not view["enforce_min_max_values"].boolean():
         if representation != "Float" and representation not in _INTEGER_BOUNDS:

@@ -1,0 +1,173 @@
+"""Loading straight to a GPU: a crate, digests on, against torch and safetensors, and against the bus itself.
+
+    python benchmarks/device.py [--sizes 1.6e9 6e9] [--rounds 5] [--json FILE] [--folder DIR]
+
+Every load runs in a process of its own that has used the device before, in an order that changes from round to round,
+the file in the page cache; the clock stops when the device has everything. The bar is 1.0 of the best of the others
+within each round. "pinned copy" is one copy of as many bytes from page-locked memory: nothing can be faster. Without a
+CUDA device it says so and measures nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from load_save import FILES, TENSORS, flat, keep, machine, rotated, timed, warm
+
+SOURCE = Path(__file__).resolve().parent.parent / "src"
+SAVES = ("torch", "safetensors", "crate")
+OTHERS = (
+    "torch.load(map_location='cuda')",
+    "torch.load(mmap=True), .to('cuda')",
+    "safetensors.load_file(device='cuda')",
+)
+LOADS = (*OTHERS, "modelcrate.load(device='cuda')", "modelcrate.load(device='cuda'), verify=False", "pinned copy")
+BARS = {"modelcrate.load(device='cuda')": 1.0, "modelcrate.load(device='cuda'), verify=False": 1.0}
+"""Step: the most that its time may be, in times of the best of the others."""
+PINNED = 256 << 20
+"""Bytes of the page-locked memory that is copied again and again for "pinned copy"."""
+
+
+def main() -> int:
+    """Run all rounds, print the tables, write JSON; exit code 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", type=float, default=[1.6e9, 6e9], metavar="BYTES")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="where to write (default: a temporary folder)")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--step", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.step:
+        print(json.dumps(run_step(*options.step)))
+        return 0
+    import torch
+
+    if not torch.cuda.is_available():
+        print("skipped: there is no CUDA device here", file=sys.stderr)
+        return 0
+    results = []
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        for size in options.sizes:
+            results.append(measure(int(size), options.rounds, Path(folder)))
+            report(results[-1])
+    if options.json:
+        about = {**machine(), "device": torch.cuda.get_device_name()}
+        document = {"machine": about, "rounds": options.rounds, "results": results}
+        options.json.write_text(json.dumps(document, indent=2) + "\n")
+    missed = [name for result in results for name, bar in result["bars"].items() if not bar["met"]]
+    return 1 if missed else 0
+
+
+def measure(size: int, rounds: int, folder: Path) -> dict[str, object]:
+    """All loads at one size: seconds of each round, and the ratios that the bars ask for."""
+    for kind in SAVES:
+        spawn(kind, size, folder)
+        warm(folder / FILES[kind])
+    seconds: dict[str, list[float]] = {}
+    for number in range(rounds):
+        for step in rotated(LOADS, number):
+            keep(seconds, spawn(step, size, folder))
+    for name in FILES.values():
+        (folder / name).unlink()
+    best = [min(seconds[other][number] for other in OTHERS) for number in range(rounds)]
+    bars = {}
+    for step, most in BARS.items():
+        ratio = statistics.median(mine / theirs for mine, theirs in zip(seconds[step], best, strict=True))
+        bars[step] = {"most": most, "ratio": ratio, "met": ratio <= most}
+    medians = {step: statistics.median(values) for step, values in seconds.items()}
+    return {"bytes": size, "seconds": seconds, "medians": medians, "bars": bars}
+
+
+def spawn(step: str, size: int, folder: Path) -> dict[str, float]:
+    """One step in a fresh process."""
+    command = [sys.executable, __file__, "--step", step, str(size), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{step} failed:\n{done.stderr}")
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def run_step(step: str, size: str, folder: str) -> dict[str, float]:
+    """Inside the fresh process: write a file, or load one after the device and all code were used once."""
+    import safetensors.torch
+    import torch
+
+    sys.path.insert(0, str(SOURCE))
+    import modelcrate
+
+    os.chdir(folder)
+    if step in SAVES:
+        net = flat(int(size) // 4 // TENSORS)
+        tensors = {name: tensor.detach() for name, tensor in net.named_parameters()}
+        if step == "torch":
+            torch.save(tensors, FILES["torch"])
+        elif step == "safetensors":
+            safetensors.torch.save_file(tensors, FILES["safetensors"])
+        else:
+            modelcrate.save(net, FILES["crate"], overwrite=True)
+        return {}
+    flat(1)  # registers the class
+    torch.zeros(1 << 20).to("cuda")
+    torch.cuda.synchronize()
+    load = loader(step, int(size))
+
+    def complete() -> object:
+        found = load()
+        torch.cuda.synchronize()
+        return found
+
+    return {step: timed(complete)[0]}
+
+
+def loader(step: str, size: int) -> Callable[[], object]:
+    import safetensors.torch
+    import torch
+
+    import modelcrate
+
+    if step == "pinned copy":
+        source = torch.empty(PINNED, dtype=torch.uint8, pin_memory=True).fill_(1)
+
+        def copy() -> object:
+            target = torch.empty(size, dtype=torch.uint8, device="cuda")
+            for start in range(0, size, PINNED):
+                end = min(start + PINNED, size)
+                target[start:end].copy_(source[: end - start], non_blocking=True)
+            return target
+
+        return copy
+    if step.startswith("torch.load(map"):
+        return lambda: torch.load(FILES["torch"], map_location="cuda")
+    if step.startswith("torch.load(mmap"):
+        return lambda: {name: it.to("cuda") for name, it in torch.load(FILES["torch"], mmap=True).items()}
+    if step.startswith("safetensors"):
+        return lambda: safetensors.torch.load_file(FILES["safetensors"], device="cuda")
+    verify = "verify=False" not in step
+    modelcrate.save(flat(1), "warm-up.crate", overwrite=True)
+    modelcrate.load("warm-up.crate", device="cuda", verify=verify)
+    return lambda: modelcrate.load(FILES["crate"], device="cuda", verify=verify)
+
+
+def report(result: dict[str, object]) -> None:
+    print(f"\n{result['bytes'] / 1e6:,.0f} MB in {TENSORS} tensors")
+    bus = result["medians"]["pinned copy"]
+    for step, median in result["medians"].items():
+        bar = result["bars"].get(step)
+        note = f"{result['bytes'] / median / 1e9:8.2f} GB/s, {bus / median:4.0%} of the bus"
+        if bar:
+            word = "met" if bar["met"] else "MISSED"
+            note += f"   {bar['ratio']:5.2f} × the best of the others (bar {bar['most']:.0f}: {word})"
+        print(f"  {step:46s}{median * 1000:10.1f} ms {note}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

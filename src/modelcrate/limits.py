@@ -47,7 +47,7 @@ class Limits:
     """Memo entries; a sparse index like 2**32 - 1 costs CPython gigabytes, here one entry."""
     pickle_names: int = 100_000
     """Globals that one pickle asks for; a pickler writes each one once and recalls it from the memo after that."""
-    pickle_calls: int = 600_000
+    pickle_calls: int = 450_000
     """Calls that one pickle asks for; each is judged when a file is scanned."""
     pickle_marks: int = 20_000
     """Marks open at one time; a pickler opens one per level of nesting."""

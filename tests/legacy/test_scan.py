@@ -26,7 +26,8 @@ ORIGINALS = sorted(
     for path in (CORPUS / folder).rglob("*")
     if path.suffix in (".pkl", ".pt", ".ts", ".ckpt", ".joblib", ".gz")
 )
-KNOWN_DATA = {"state_dict", "checkpoint", "gan_checkpoint", "lightning", "tied_state", "dtypes", "shapes", "gzip", "joblib",
+KNOWN_DATA = {"state_dict", "checkpoint", "gan_checkpoint", "lightning", "tied_state", "dtypes", "shapes", "gzip",
+              "joblib",
               "joblib_zlib", "numpy_np123_pd15_p2", "pandas_np24_pd23_p5", "sklearn_np24_pd23_p5",
               "state_dict_legacy", "torch1_4_0_checkpoint"}  # fmt: skip
 

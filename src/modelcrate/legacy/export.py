@@ -26,6 +26,7 @@ from modelcrate.storage.atomic import replacing_file
 
 FORMATS: Final = ("safetensors", "torch")
 DEPTH: Final = 200
+_HOLDERS: Final = (torch.Tensor, dict, list, tuple, deque, set, frozenset, Record)
 _PLAIN: Final = (type(None), bool, int, float, str, bytes, complex, torch.dtype, torch.device)
 """What ``torch.load(weights_only=True)`` reads beside tensors and containers."""
 
@@ -100,14 +101,18 @@ def _walk(value: object, where: str) -> Iterator[tuple[str, torch.Tensor]]:
         if isinstance(item, torch.Tensor):
             yield path, item
             continue
-        if not isinstance(item, dict | list | tuple | deque | set | frozenset | Record):
+        if not isinstance(item, _HOLDERS):
             continue
         if depth > DEPTH:
             raise LimitError(f"values nested deeper than {DEPTH}", where=f"{where}.{path}")
         if id(item) in seen:
             continue
         seen.add(id(item))
-        inner = [(f"{path}.{step}" if path else f"{step}"[:512], child, depth + 1) for step, child in _inner(item)]
+        inner = [
+            (f"{path}.{step}" if path else f"{step}"[:512], child, depth + 1)
+            for step, child in _inner(item)
+            if isinstance(child, _HOLDERS)
+        ]
         pending.extend(reversed(inner))
 
 

@@ -39,6 +39,7 @@ PARTS: Final = 60
 """Networks that become components of their own; a crate has at most 64 members, and more than this is no family."""
 STATE_DICT_DEPTH: Final = 3
 """Maps inside maps in which a state dict is looked for."""
+_LEAVES: Final = frozenset([type(None), bool, int, float, str, bytes])
 _NAMESPACES: Final = ("argparse.Namespace", "types.SimpleNamespace")
 _NO_NAME: Final = re.compile(r"[^a-z0-9_]+")
 
@@ -129,6 +130,8 @@ class _Values:
 
     def value(self, value: Any, path: Path, depth: int, *, inside: bool) -> Any:
         """``value`` as plain data; ``inside`` says that only dicts and lists lead here, so that parts have a place."""
+        if type(value) in _LEAVES:
+            return value
         where = ".".join([self.where, *map(str, path)])
         if depth > DEPTH:
             raise LimitError(f"values nested deeper than {DEPTH}, or one that contains itself", where=where)

@@ -18,6 +18,7 @@ starts at most two interpreters: a plain one, and one with torch and pandas for 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -291,8 +292,9 @@ class Oracle:
         for argument in arguments:
             if isinstance(argument, bytes):
                 total += len(argument)
-            elif isinstance(argument, Path) and argument.is_file():
-                total += argument.stat().st_size
+            elif isinstance(argument, Path):
+                with contextlib.suppress(OSError):
+                    total += argument.stat().st_size if argument.is_file() else 0
         return total
 
     def _snapshot(self) -> dict[str, tuple[int, ...]]:

@@ -7,6 +7,7 @@ import sys
 if __name__ == "__main__":
     sys.path[:0] = [path for path in __import__("json").loads(sys.argv[2]) if path not in sys.path]
 
+import contextlib
 import importlib
 import io
 import json
@@ -41,6 +42,7 @@ PATH_EVENTS = {
     "tempfile.mkstemp", "tempfile.mkdtemp", "shutil.rmtree", "shutil.move", "shutil.copyfile", "shutil.copystat",
     "shutil.copymode", "pathlib.Path.glob", "pathlib.Path.rglob", "glob.glob", "glob.glob/2", "os.walk", "os.fwalk",
 }  # fmt: skip
+READING = {"os.listdir", "os.scandir", "pathlib.Path.glob", "pathlib.Path.rglob", "glob.glob", "glob.glob/2", "os.walk"}
 HARMLESS = {
     "mmap.__new__", "object.__getattr__", "object.__setattr__", "object.__delattr__", "sys._getframe", "time.sleep",
     "sys._getframemodulename", "gc.get_objects", "gc.get_referrers", "gc.get_referents", "array.__new__", "fcntl.flock",
@@ -55,7 +57,7 @@ READ_ANYWHERE = ("/dev/null", "/dev/urandom", "/proc/self/status", "/proc/self/s
 
 
 def slowness() -> float:
-    """How much slower than a quiet machine of 2020 this one is just now; limits on processor time are stretched by it."""
+    """How much slower than a quiet machine this one is just now; limits on processor time are stretched by it."""
 
     def loop() -> float:
         started, total = time.process_time(), 0
@@ -104,11 +106,20 @@ def warm_up(heavy: bool) -> None:
     if not heavy:
         for name in WITHOUT_TORCH:
             del sys.modules[name]
-    import zlib
+    rehearse()
 
-    zlib.compress(b"warm")
-    json.dumps({"warm": 1.5})
-    str(ValueError("warm")).encode("utf-8").decode("raw_unicode_escape")
+
+def rehearse() -> None:
+    """Hold something against every schema: the validator makes classes and opens schemas when they are first used.
+
+    Nothing here may start a thread (hashing and torch would): children are forked from this process.
+    """
+    from modelcrate.errors import ModelcrateError
+    from modelcrate.format import schema
+
+    for name in sorted(schema.schema_names()):
+        with contextlib.suppress(ModelcrateError):
+            schema.validate({}, name, "rehearsal")
 
 
 def modules_below(paths: Iterable[str], prefix: str) -> Iterator[str]:
@@ -312,6 +323,10 @@ class Guard:
         folder = request["folder"]
         self.allowed = tuple(os.path.realpath(path) for path in request["allowed"])
         self.inside = (*self.allowed, *(os.path.realpath(f"{folder}/{name}") for name in ("cwd", "tmp")))
+        import modelcrate
+
+        # The library's own published schemas, beside its code.
+        self.package_data = os.path.realpath(modelcrate.__path__[0]) + "/format/schemas"
         self.spawning = bool(request["spawning"])
         self.violations: list[str] = []
         self.active = True
@@ -331,8 +346,9 @@ class Guard:
 
     def check(self, event: str, arguments: tuple[object, ...]) -> str | None:
         if event in PATH_EVENTS:
+            writing = event not in READING and not (event == "open" and opened_to_read(arguments))
             for path in arguments[: 2 if event in ("os.rename", "os.link", "os.symlink", "shutil.move") else 1]:
-                if not self.may_open(path):
+                if not self.may_open(path, writing=writing):
                     return f"{event} of {path!r}"[:300]
             return None
         if event in SPAWNING and self.spawning:
@@ -341,19 +357,26 @@ class Guard:
             return None
         return f"{event}{arguments!r}"[:300]
 
-    def may_open(self, path: object) -> bool:
+    def may_open(self, path: object, *, writing: bool) -> bool:
         if isinstance(path, int) or path is None:
             return True
         if not isinstance(path, (str, bytes, os.PathLike)):
             return False
         text = os.fsdecode(path)
-        if text in READ_ANYWHERE:
+        if text in READ_ANYWHERE or (not writing and os.path.realpath(text).startswith(self.package_data)):
             return True
         if not os.path.isabs(text):
             # Relative to the working folder, or to an open descriptor of a folder that was checked when it was opened.
             return ".." not in text.split("/")
         real = os.path.realpath(os.path.dirname(text) or "/") + "/" + os.path.basename(text)
         return any(real == base or real.startswith(base + "/") for base in self.inside)
+
+
+def opened_to_read(arguments: tuple[object, ...]) -> bool:
+    """Whether an ``open`` event (path, mode, flags) only reads."""
+    flags = arguments[2] if len(arguments) > 2 else None
+    writes = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+    return isinstance(flags, int) and not flags & writes
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ def test_keys_that_collide_are_never_hashed(oracle: Oracle, keys: list[bytes]) -
 def test_H11_names_are_found_by_the_stack_and_not_by_looking_back(oracle: Oracle) -> None:
     """Thousands of MEMOIZE and then thousands of STACK_GLOBAL."""
     head = short_text("collections") + b"\x94" + short_text("OrderedDict") + b"\x94"
-    inputs = [frame_free(head + b"N\x940" * n + b"h\x00h\x01\x930" * n + b"N") for n in (20_000, 40_000, 80_000)]
+    inputs = [frame_free(head + b"N\x940" * n + b"h\x00h\x01\x930" * n + b"N") for n in (10_000, 20_000, 40_000)]
     times = _cost(oracle, "scan", inputs)
     assert times[2] / times[1] < 2.6
 
@@ -216,20 +216,20 @@ def local_headers_only(n: int) -> bytes:
 
 
 LINEAR = [
-    pytest.param("json", json_of, 8_000, id="H13-manifest"),
-    pytest.param("json", deep_json, 200_000, id="H13-manifest-brackets"),
+    pytest.param("json", json_of, 3_000, id="H13-manifest"),
+    pytest.param("json", deep_json, 1_000_000, id="H13-manifest-brackets"),
     pytest.param("json", quotes_json, 500_000, id="H13-manifest-quotes"),
-    pytest.param("msgpack", msgpack_of, 20_000, id="H13-state"),
-    pytest.param("tensors", tensors_of, 8_000, id="H13-tensor-header"),
-    pytest.param("machine", pickle_of, 20_000, id="H13-pickle"),
-    pytest.param("machine", calls_of, 20_000, id="H13-pickle-calls"),
-    pytest.param("scan", pickle_of, 20_000, id="H13-scan"),
-    pytest.param("scan", calls_of, 10_000, id="H13-scan-calls"),
-    pytest.param("scan", findings_of, 5_000, id="H13-scan-findings"),
-    pytest.param("scan", garbage_of, 20_000, id="H13-scan-garbage"),
+    pytest.param("msgpack", msgpack_of, 6_000, id="H13-state"),
+    pytest.param("tensors", tensors_of, 2_500, id="H13-tensor-header"),
+    pytest.param("machine", pickle_of, 10_000, id="H13-pickle"),
+    pytest.param("machine", calls_of, 4_000, id="H13-pickle-calls"),
+    pytest.param("scan", pickle_of, 6_000, id="H13-scan"),
+    pytest.param("scan", calls_of, 3_000, id="H13-scan-calls"),
+    pytest.param("scan", findings_of, 1_500, id="H13-scan-findings"),
+    pytest.param("scan", garbage_of, 60_000, id="H13-scan-garbage"),
     pytest.param("scan", pickles_in_a_row, 200_000, id="H13-scan-pickles-in-a-row"),
-    pytest.param("archive", archive_of, 200, id="H13-archive"),
-    pytest.param("scan", archive_of, 200, id="H13-scan-archive"),
+    pytest.param("archive", archive_of, 1_000, id="H13-archive"),
+    pytest.param("scan", archive_of, 500, id="H13-scan-archive"),
     pytest.param("scan", local_headers_only, 250, id="H13-scan-archive-without-directory"),
 ]
 
@@ -429,5 +429,5 @@ def test_H23_declared_bytes_are_held_against_the_device_before_loading() -> None
 
 def test_H24_many_nodes_do_not_make_the_collector_quadratic(oracle: Oracle) -> None:
     """A million containers, with the cyclic collector on as it always is."""
-    times = _cost(oracle, "machine", [frame_free(b"](" + b"]" * n + b"e") for n in (200_000, 400_000, 800_000)])
+    times = _cost(oracle, "machine", [frame_free(b"](" + b"]" * n + b"e") for n in (100_000, 200_000, 400_000)])
     assert times[2] / times[0] < 6

@@ -64,6 +64,9 @@ def decoder_tensors(view: View, *, decoder: str) -> dict[str, TensorData]:
     if list(own) != ["sigma"]:
         raise UnsupportedError("a decoder without deviations", where=top.path)
     found["sigma"] = own["sigma"].tensor().data(top.context, own["sigma"].path)
+    outputs = decoder_shape(found)[2]
+    if found["sigma"].shape != (outputs,):
+        raise FormatError(f"expected one deviation for each of {outputs} outputs", where=own["sigma"].path)
     return found
 
 

@@ -37,6 +37,8 @@ _HOOKS: Final = tuple(name for name in nn.Module().__dict__ if name.endswith("_h
 _INTERNAL: Final = frozenset([*nn.Module().__dict__, "_backend", "_flat_weights", "_non_persistent_buffers_set"])
 _BARE: Final = "module"
 """The layer that stands in for a class that is not torch's: a holder of tensors and children without any code."""
+LISTED: Final = 2000
+"""Layers listed for people in the manifest, which has a limit of its own."""
 _FUNCTIONS: Final = ("torch.nn.functional.", "torch._C._nn.", "torch._VF.", "torch.")
 
 
@@ -344,7 +346,7 @@ def _summary(found: list[Found]) -> list[dict[str, Any]]:
         }
         for it in found
         if it.record is not None
-    ]
+    ][:LISTED]
 
 
 def _kind(value: object) -> str:

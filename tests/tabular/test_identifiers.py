@@ -90,7 +90,7 @@ def test_what_the_original_could_not_enumerate_is_unsupported(pattern):
     assert "pattern" in str(caught.value)
 
 
-@pytest.mark.parametrize("pattern", ["(", "[", "a**", "\\", "(?P<", "x{3,2}", "\\N{NO SUCH}", "(?z)", "[z-a]"])
+@pytest.mark.parametrize("pattern", ["(", "[", "a**", "\\", "(?P<", "x{3,2}", "\\N{NO SUCH}", "(?z)", "(?a)a", "[z-a]"])
 def test_what_is_no_expression_is_refused(pattern):
     with pytest.raises(FormatError):
         read({"kind": "text", "pattern": pattern})
@@ -110,6 +110,8 @@ def test_what_is_no_expression_is_refused(pattern):
         "[\\ud800-\\udfff]",
         "[\\x00-\\U0010ffff]",
         "(?:[a-z]{30}){30}" * 8,
+        "(?:){1,1000000000}",
+        "(?:a{0}){1,4000000000}b",
     ],
 )
 def test_a_hostile_pattern_costs_nothing(pattern):

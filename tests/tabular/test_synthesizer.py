@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import modelcrate
-from modelcrate.errors import FormatError, UnsupportedError, UsageError
+from modelcrate.errors import FormatError, LimitError, UnsupportedError, UsageError
 from modelcrate.tabular import core as core_module
 from modelcrate.tabular import replay as replay_module
 from modelcrate.tabular import synthesizer as synthesizer_module
@@ -240,3 +240,12 @@ def test_everything_taken_from_the_data_can_be_listed(load):
     derived = load("anyway").derived()
     assert ("colour", "category", 3) in derived
     assert {kind for _, kind, _ in derived} >= {"category", "bound", "mode", "frequency", "mean"}
+
+
+@pytest.mark.parametrize("how", [{"seed": 1}, {"replay": 1}])
+def test_a_network_too_wide_for_its_rows_is_refused_before_they_are_drawn(load, monkeypatch, how):
+    """A million inputs are 4 MB of weights and 8 GB of noise."""
+    synthesizer = load("key_int")
+    monkeypatch.setattr(core_module, "NUMBERS_LIMIT", 10_000)
+    with pytest.raises(LimitError, match="rows at once"):
+        synthesizer.sample(3, **how)

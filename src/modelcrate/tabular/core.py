@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from modelcrate.errors import FormatError
+from modelcrate.errors import FormatError, LimitError
 from modelcrate.tabular.columns.base import SIGMOID, SOFTMAX, TANH
 from modelcrate.tabular.config import Config
 from modelcrate.tabular.draws import CounterDraws, Draws, Reversal
@@ -21,6 +21,8 @@ TEMPERATURE = 0.2
 """Of the Gumbel softmax (CTGAN paper, section 4.4)."""
 BLOCK_ROWS = 2048
 """Rows that the network sees at once when nothing is replayed; part of what a seed means."""
+NUMBERS_LIMIT = 1 << 29
+"""Single-precision numbers of one pass through the network, 2 GiB; 4 MB of weights can ask for a hundred times that."""
 
 
 class Core:
@@ -83,6 +85,14 @@ class Core:
                     found.append(((part + gumbel) / TEMPERATURE).softmax(-1))
         return torch.cat(found, dim=1)
 
+    def check_room(self, rows: int) -> None:
+        """Raise :class:`LimitError` where the network can't see so many rows at once within bounds."""
+        inside = sum(weight.shape[0] for weight in self.generator.parameters() if weight.ndim == 2)
+        each = self.config.noise_dim + self.condition_width + self.transformer.width + inside
+        if rows * each > NUMBERS_LIMIT:
+            what = f"{rows} rows at once of {each} numbers each, more than {NUMBERS_LIMIT}"
+            raise LimitError(what, where="generator")
+
     def request(self, known: Mapping[str, object], draws: Draws, *, misplaced: bool = False) -> np.ndarray | None:
         """The condition vector, float32 of shape (condition_width,), that asks for known cells as far as it can.
 
@@ -113,6 +123,7 @@ class Core:
         random = draws.generator
         size = self.config.batch_size if self.config.statistics == "batch" else BLOCK_ROWS
         rows = -(-BLOCK_ROWS // size) * size
+        self.check_room(rows)
         vectors: np.ndarray | None = None
         if condition is not None:
             vectors = np.broadcast_to(condition, (rows, len(condition))).astype(np.float32)

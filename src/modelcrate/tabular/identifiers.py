@@ -170,7 +170,7 @@ def enumerate_pattern(pattern: str, *, where: str) -> Texts:
         raise LimitError(f"an expression of more than {PATTERN_LIMIT} characters", where=where)
     try:
         parsed = _sre.parse(pattern, flags=re.UNICODE)
-    except (re.error, OverflowError, RecursionError, Warning) as error:
+    except (re.error, ValueError, OverflowError, RecursionError, Warning) as error:
         raise FormatError(f"not a regular expression: {error}", where=where) from None
     texts = Sequence([_texts(op, argument, where) for op, argument in parsed if op is not _sre.AT])
     if texts.size == 0:
@@ -183,7 +183,7 @@ def _texts(op: Any, argument: Any, where: str) -> Texts:
         least, most, items = argument
         most = OPEN_REPEAT if most is _sre.MAXREPEAT else int(most)
         part = _texts(items[0][0], items[0][1], where) if items else Sequence([])
-        if part.longest * most > TEXT_LIMIT:
+        if max(part.longest, 1) * most > TEXT_LIMIT:  # repeating nothing takes its time, too
             raise LimitError(f"the expression describes texts of more than {TEXT_LIMIT} characters", where=where)
         return Repetition(part, int(least), most)
     return Characters(_runs(op, argument, where))

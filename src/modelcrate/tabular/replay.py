@@ -114,6 +114,7 @@ class Replay:
         """What the inner synthesizer gives: modelled columns of shape (rows,)."""
         core = self.core
         batch = core.config.batch_size
+        core.check_room(batch)
         fixed: torch.Tensor | None = None
         if core.config.conditioning == "anyway":
             vector = np.zeros(core.transformer.width, dtype=np.float32)

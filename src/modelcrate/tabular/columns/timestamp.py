@@ -20,6 +20,8 @@ from modelcrate.tabular.draws import Draws, Reversal
 NAT = np.iinfo(np.int64).min
 FORMAT_LIMIT = 128
 """Characters in a date format."""
+WIDTH = re.compile(r"%[-_0^#:]*[0-9]")
+"""What the C library reads as ``pad to so many characters``: ``%30000Y`` would make megabytes of every hundred rows."""
 PLACES = {
     "Y": slice(0, 4),
     "m": slice(5, 7),
@@ -56,6 +58,8 @@ class Timestamp(TableEncoding):
         )
         if found.format is not None and ("\0" in found.format or not found.format.isprintable()):
             raise FormatError("a date format of printable characters only", where=fields.path("format"))
+        if found.format is not None and WIDTH.search(found.format):
+            raise FormatError("a date format that pads to a width of its own", where=fields.path("format"))
         fields.finish()
         return found
 
@@ -90,7 +94,7 @@ class Timestamp(TableEncoding):
             pattern = _plain(self.format) if self.format and isinstance(value, str) else None
             try:
                 date = pd.to_datetime(pd.Series([value], dtype=object), format=pattern).to_numpy("datetime64[ns]")
-            except (ValueError, TypeError, OverflowError):
+            except (ValueError, TypeError, OverflowError, re.error):
                 raise UsageError(f"{value!r} is no date of the format {self.format}") from None
             number = float(int(date.view(np.int64)[0]) // self.unit)
         return [number] if self.missing is None else self.missing.forward(number)
@@ -133,7 +137,7 @@ def _truncated(dates: np.ndarray, pattern: str) -> np.ndarray:
     try:
         texts = pd.Series(dates).dt.strftime(pattern)
         return pd.to_datetime(texts, format=pattern).to_numpy("datetime64[ns]")
-    except ValueError:
+    except (ValueError, re.error):  # pandas makes an expression of the format; a directive twice is none
         return dates
 
 

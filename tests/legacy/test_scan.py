@@ -166,3 +166,16 @@ def test_reports_of_the_same_file_are_equal() -> None:
     first, second = scan(data), scan(data)
     assert isinstance(first, ScanReport)
     assert first == second
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"c__builtin__\nbytearray\n(c_codecs\nencode\n(Va\nVlatin1\ntR]tR.",
+        b"c_codecs\nencode\n(Va\n]tR.",
+        b"cnumpy\nndarray\n(]p0\ng0\natR.",
+    ],
+    ids=["bytearray-of-a-list", "encode-with-a-list", "shape-that-holds-itself"],
+)
+def test_arguments_that_can_not_be_hashed_or_end_nowhere_are_findings(data: bytes) -> None:
+    assert scan(data).verdict != "data"

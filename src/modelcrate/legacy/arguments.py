@@ -20,6 +20,7 @@ _FRACTION = re.compile(r"-?[0-9]{1,2000}(?:/[0-9]{1,2000})?")
 _DECIMAL_TEXT = re.compile(r"[-+]?(?:[0-9.]{1,2000}(?:[eE][-+]?[0-9]{1,9})?|s?NaN[0-9]*|Inf(?:inity)?)")
 _ZONE = re.compile(r"[A-Za-z0-9_+\-]+(?:/[A-Za-z0-9_+\-]+){0,3}")
 _ALLOCATION = 1 << 24
+_SHAPE_ITEMS = 4096
 
 
 def checks_of(name: str) -> tuple[Check, ...]:
@@ -46,9 +47,14 @@ def _bytes_like(call: Call) -> Complaint:
     args = call.args
     if args and type(args[0]) is int and args[0] > _ALLOCATION:
         return ("broken", f"allocates {args[0]} bytes out of nothing")
-    if len(args) > 1 and args[1] not in _ENCODINGS:
+    if len(args) > 1 and not _is_encoding(args[1]):
         return (UNKNOWN, "uses a codec that is looked up by name")
     return _literal(call)
+
+
+def _is_encoding(node: Node) -> bool:
+    """Only text is compared: a node of the file is never hashed."""
+    return type(node) is str and node in _ENCODINGS
 
 
 def _literal(call: Call) -> Complaint:
@@ -69,7 +75,7 @@ _LITERALS = frozenset({
 
 
 def _codec(call: Call) -> Complaint:
-    if len(call.args) != 2 or type(call.args[0]) is not str or call.args[1] not in _ENCODINGS:
+    if len(call.args) != 2 or type(call.args[0]) is not str or not _is_encoding(call.args[1]):
         return (UNKNOWN, "uses a codec that is looked up by name")
     return None
 
@@ -105,13 +111,15 @@ def _shape_argument(call: Call) -> Complaint:
     """``numpy.ndarray(shape)``, ``numpy.void(size)`` and the like allocate what their arguments say."""
     total = 1
     todo = list(call.args)
-    while todo:
+    for _ in range(_SHAPE_ITEMS):  # a list may hold itself
+        if not todo or total > _ALLOCATION:
+            break
         argument = todo.pop()
         if isinstance(argument, (tuple, list)) and len(argument) <= 64:
             todo.extend(argument)
         elif type(argument) is int:
             total *= max(1, abs(argument))
-    return ("broken", "allocates an array out of nothing") if total > _ALLOCATION else None
+    return ("broken", "allocates an array out of nothing") if todo or total > _ALLOCATION else None
 
 
 def _pool(call: Call) -> Complaint:

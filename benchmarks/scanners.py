@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 PEERS = ["picklescan", "fickling", "modelscan"]
-PATIENCE = 30.0
+PATIENCE = 20.0
 """Seconds for one file; a scanner that needs more has no answer."""
 
 OURS = f"""
@@ -192,6 +192,7 @@ def main() -> int:
             scanner = Scanner(name, sys.executable if name == "modelcrate" else peers)
             for title, paths in sets.items():
                 rows.append({"set": title, **measure(scanner, paths)})
+                print(rows[-1], file=sys.stderr, flush=True)
             scanner.stop()
     show(rows)
     if options.json:

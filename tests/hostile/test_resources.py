@@ -333,7 +333,7 @@ def test_H18_people_see_a_bounded_list(oracle: Oracle) -> None:
 def test_H19_threads_share_no_budget(oracle: Oracle) -> None:
     """64 threads read one hostile file; each finds what one alone finds."""
     path = oracle.file(frame_free(b"cos\nsystem\n\x8c\x01x\x85R" + b"0N\x94" * 2_000))
-    outcome = oracle.run("actions:scan_in_threads", path, 64, seconds=20.0, memory=1 << 30)
+    outcome = oracle.run("actions:scan_in_threads", path, 64, seconds=20.0, memory=4 << 30)
     assert isinstance(outcome.value, list)
     assert len(outcome.value) == 64
     assert len(set(outcome.value)) == 1

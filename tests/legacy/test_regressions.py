@@ -1,0 +1,23 @@
+"""What fuzzing and hostile tests have found, each as the smallest file that showed it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from modelcrate.legacy.scan import scan
+
+FOUND = {
+    "a list for the name of a codec": (b"cbuiltins\nbytearray\n(V\n]tR.", {"unknown", "broken", "dangerous"}),
+    "a long run of backslashes": (b"V" + b"\\" * 100_000 + b"x\n.", {"data", "broken", "unrecognised"}),
+    "a module of many parts": (b"c" + b"a." * 100_000 + b"b\nc\n.", {"unknown", "dangerous", "broken"}),
+}
+
+
+@pytest.mark.parametrize("what", FOUND)
+def test_what_was_found_stays_fixed(what: str) -> None:
+    data, verdicts = FOUND[what]
+    started = time.process_time()
+    assert scan(data).verdict in verdicts
+    assert time.process_time() - started < 2

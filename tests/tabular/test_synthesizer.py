@@ -17,6 +17,7 @@ from modelcrate.errors import FormatError, LimitError, UnsupportedError, UsageEr
 from modelcrate.tabular import core as core_module
 from modelcrate.tabular import replay as replay_module
 from modelcrate.tabular import synthesizer as synthesizer_module
+from modelcrate.tabular.config import Config
 
 CORPUS = Path(__file__).resolve().parents[1] / "corpus" / "actgan"
 
@@ -249,3 +250,9 @@ def test_a_network_too_wide_for_its_rows_is_refused_before_they_are_drawn(load, 
     monkeypatch.setattr(core_module, "NUMBERS_LIMIT", 10_000)
     with pytest.raises(LimitError, match="rows at once"):
         synthesizer.sample(3, **how)
+
+
+def test_statistics_of_a_batch_of_one_row_are_refused(load):
+    document = {**load("key_int").config.to_document(), "statistics": "batch", "batch_size": 1}
+    with pytest.raises(FormatError, match="one row has no statistics"):
+        Config.from_document(document, "config")

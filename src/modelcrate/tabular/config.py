@@ -92,6 +92,8 @@ class Config:
             replay=fields.nullable("replay", lambda name: ReplayRules.from_document(fields.fields(name))),
         )
         fields.finish()
+        if found.statistics == "batch" and found.batch_size < 2:
+            raise FormatError("one row has no statistics", where=fields.path("batch_size"))
         return found
 
     def to_document(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from modelcrate.legacy.scan import scan
 SOURCES = Path(__file__).parent.parent.parent / "src"
 ORIGINALS = sorted(
     path
-    for folder in ("values", "torch", "actgan", "bench_actgan")
+    for folder in ("values", "torch", "actgan")
     for path in (CORPUS / folder).rglob("*")
     if path.suffix in (".pkl", ".pt", ".ts", ".ckpt", ".joblib", ".gz")
 )

@@ -76,7 +76,7 @@ def _engine(kind: str) -> _Engine:
         return bz2.BZ2Decompressor()
     if kind in ("xz", "lzma"):
         form = lzma.FORMAT_XZ if kind == "xz" else lzma.FORMAT_ALONE
-        return lzma.LZMADecompressor(form, memlimit=64 << 20)
+        return lzma.LZMADecompressor(form, memlimit=96 << 20)
     raise ValueError(kind)
 
 

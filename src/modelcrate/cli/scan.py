@@ -114,8 +114,8 @@ def quoted(path: str) -> str:
 
 def _check_allowed(names: list[str]) -> None:
     for name in names:
-        module, dot, attribute = name.rpartition(".")
-        if not (module and dot and attribute) or "*" in name or any(part == "" for part in name.split(".")):
+        parts = name.split(".")
+        if len(parts) < 2 or not all(part.isidentifier() for part in parts):
             raise UsageError(f"--allow takes module.name, not {name!r}", hint="each name is allowed by itself")
 
 

@@ -44,17 +44,21 @@ def answer(path):
     return "error" if result.scan_err or not result.scanned_files else "passed"
 """,
     "fickling": """
+import io
+import zipfile
 import fickling.fickle
 from fickling.analysis import Severity, check_safety
-from fickling.pytorch import PyTorchModelWrapper
+def streams(path):  # its own reader of PyTorch archives needs torch; what it would look at is data.pkl
+    if not zipfile.is_zipfile(path):
+        return [open(path, "rb")]
+    with zipfile.ZipFile(path) as archive:
+        return [io.BytesIO(archive.read(name)) for name in archive.namelist() if name.endswith(".pkl")]
 def answer(path):
-    with open(path, "rb") as file:
-        if file.read(2) == b"PK":
-            worst = check_safety(PyTorchModelWrapper(path).pickled).severity
-        else:
-            file.seek(0)
-            pickles = list(fickling.fickle.StackedPickle.load(file))
-            worst = max((check_safety(pickled).severity for pickled in pickles), default=Severity.LIKELY_SAFE)
+    found = [check_safety(pickled).severity for stream in streams(path)
+             for pickled in fickling.fickle.StackedPickle.load(stream)]
+    if not found:
+        return "error"
+    worst = max(found)
     if worst == Severity.LIKELY_SAFE:
         return "passed"
     return "accused" if worst >= Severity.LIKELY_UNSAFE else "undecided"

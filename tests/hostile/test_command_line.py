@@ -64,11 +64,19 @@ class TestText:
         assert shown.stdout.count(b"\nunknown ") + shown.stdout.count(b"\ndata ") == 0, (
             "no line but the first has a verdict"
         )
-        lines = oracle.cli("scan", "--json", path).stdout
-        assert lines.isascii()
-        assert json.loads(lines)["verdict"] in ("unknown", "dangerous")
-        json.loads(oracle.cli("scan", "--sarif", path).stdout)
         assert oracle.cli("convert", path, oracle.outputs / "x.crate").exit_code == 2
+
+    def test_J2_in_json(self, oracle: Oracle, text: str) -> None:
+        """Valid JSON in ASCII, one line; what it holds is printable even after it was parsed."""
+        path = oracle.file(named(text))
+        for form in ("--json", "--sarif"):
+            written = oracle.cli("scan", form, path).stdout
+            assert written.isascii()
+            assert written.count(b"\n") == 1
+            json.loads(written)
+        report = json.loads(oracle.cli("scan", "--json", path).stdout)
+        assert report["verdict"] in ("unknown", "dangerous")
+        assert all(character.isprintable() for finding in report["findings"] for character in str(finding["global"]))
 
     def test_in_member_names_of_an_archive(self, oracle: Oracle, text: str) -> None:
         data = b"cnowhere\nthing\n."

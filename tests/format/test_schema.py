@@ -222,3 +222,13 @@ def test_an_unknown_type_has_no_schema_and_passes():
 def test_what_is_no_state_can_not_be_projected():
     with pytest.raises(UsageError):
         schema.project({"a": object()})
+
+
+@pytest.mark.parametrize("wrong", [[1], {"$unknown": 3}, {"$scalar": {"dtype": "object", "item": ""}}])
+def test_one_wrong_item_in_a_long_list_is_found(wrong):
+    encoding = {"type": "one_hot", "categories": [f"value {number}" for number in range(50_000)]}
+    document = {"columns": [{"name": "a", "dtype": "object", "encoding": encoding}]}
+    schema.validate(document, "tabular.transformer.1", "state")
+    encoding["categories"][777] = wrong
+    with pytest.raises(FormatError):
+        schema.validate(document, "tabular.transformer.1", "state")

@@ -140,3 +140,13 @@ def test_the_manifest_is_json_that_any_tool_reads(tmp_path):
     manifest = json.loads((tmp_path / "folder" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["hyperparameters"]["embedding_dim"] == 128
     assert manifest["model"]["config"]["noise_dim"] == 128
+
+
+def test_a_file_is_not_replaced_by_what_is_made_of_it__G12(tmp_path):
+    source = tmp_path / "a.pkl"
+    source.write_bytes(MIXED.read_bytes())
+    (tmp_path / "again.pkl").symlink_to(source)
+    for target in (source, tmp_path / "again.pkl"):
+        with pytest.raises(UsageError, match="same file"):
+            modelcrate.convert(source, target, overwrite=True)
+    assert source.read_bytes() == MIXED.read_bytes()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelcrate.crate_writer import Form, write_crate
-from modelcrate.errors import MismatchError, UnsupportedError
+from modelcrate.errors import MismatchError, UnsupportedError, UsageError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest, digest_of
 from modelcrate.format.manifest import Manifest, Omission, Provenance, Source, identity
 from modelcrate.legacy.families import ctgan, ctgan_02, gretel_actgan
@@ -58,6 +58,7 @@ def convert(
     PolicyError where it asks for code to be run, UnsupportedError for a model that is not known or holds what a crate
     can't carry (each with the attribute's path), LimitError, StorageError; nothing is left behind then.
     """
+    refuse_same_file(source, target)
     legacy = read_for_conversion(source, limits=limits, name=ROOT)
     kind = legacy.root.class_name
     translate = _family(legacy, weights_only)
@@ -109,6 +110,14 @@ def _family(legacy: LegacyFile, weights_only: bool) -> Callable[[View], Translat
     from modelcrate.legacy.families import torch_values
 
     return torch_values.translate_weights if weights_only else torch_values.translate
+
+
+def refuse_same_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Raise UsageError where a conversion would replace its own source."""
+    if os.path.exists(source) and os.path.exists(target) and os.path.samefile(source, target):
+        raise UsageError(
+            "source and target are the same file", where=os.fspath(target), hint="name another target; the source stays"
+        )
 
 
 def _check(found: Translation) -> None:

@@ -14,6 +14,7 @@ import torch
 from modelcrate.crate import open as open_crate
 from modelcrate.errors import LimitError, UnsupportedError, UsageError
 from modelcrate.format.tensors import TensorData, serialize
+from modelcrate.legacy.convert import refuse_same_file
 from modelcrate.legacy.families.torch_module import is_module
 from modelcrate.legacy.read import read_legacy
 from modelcrate.legacy.record import Record
@@ -55,11 +56,12 @@ def export(
     once; the metadata says which names are the same tensor. ``to="torch"``: a ``.pt`` that
     ``torch.load(weights_only=True)`` reads; modules become state dicts, NumPy arrays tensors, and what is neither plain
     nor a tensor is left out and noted.
-    Raises as :func:`modelcrate.read_legacy` and :func:`modelcrate.open`; UsageError for an unknown format, StorageError
-    where the target exists or can't be written.
+    Raises as :func:`modelcrate.read_legacy` and :func:`modelcrate.open`; UsageError for an unknown format or a target that
+    is the source, StorageError where the target exists or can't be written.
     """
     if to not in FORMATS:
         raise UsageError(f"unknown format {to!r}", hint=f"one of {', '.join(FORMATS)}")
+    refuse_same_file(source, target)
     value = _crate_value(source, limits) if _is_crate(source) else read_legacy(source, limits=limits)
     where = os.path.basename(os.fspath(source))
     return (_safetensors if to == "safetensors" else _torch)(value, os.fspath(target), where, overwrite)

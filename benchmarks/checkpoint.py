@@ -146,9 +146,9 @@ def prepare(step: str, network: Any, optimizer: Any) -> tuple[Callable[[], objec
 
     if step == "modelcrate.save_checkpoint":
         tiny = torch.optim.AdamW(small.parameters())
-        return lambda: modelcrate.save_checkpoint("warm", networks=small, optimizers=tiny), lambda: (
-            modelcrate.save_checkpoint("x.crate", networks=network, optimizers=optimizer)
-        )
+        return lambda: modelcrate.save_checkpoint(
+            "warm", networks=small, optimizers=tiny
+        ), lambda: modelcrate.save_checkpoint("x.crate", networks=network, optimizers=optimizer)
     if step.startswith("modelcrate block=False"):
         manager = modelcrate.CheckpointManager("m")
 

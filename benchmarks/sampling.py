@@ -2,8 +2,8 @@
 
 The models, an ACTGAN and a CTGAN of the same made-up table (15 columns, 2,000 rows), lie in ``benchmarks/models``.
 ``plain`` is ``sample(n, seed=7)``, ``replay`` repeats the original's draws. ``--original PYTHON`` names an interpreter
-that has the library that wrote the model; it is then timed on the same file in the same way, and ``ratio`` says how many
-times faster ``plain`` is. Times are medians, loading left out.
+that has the library that wrote the model; it is then timed on the same file in the same way, and ``ratio`` says how
+many times faster ``plain`` is. Times are medians, loading left out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ REPEATS = 3
 ORIGINAL = """
 import json, os, statistics, sys, tempfile, time, warnings
 warnings.simplefilter("ignore")
-path, kind, threads, repeats, rows = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), json.loads(sys.argv[5])
+path, kind = sys.argv[1:3]
+threads, repeats, rows = (json.loads(argument) for argument in sys.argv[3:6])
 import torch
 torch.set_num_threads(threads)
 os.chdir(tempfile.mkdtemp())

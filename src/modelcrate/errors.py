@@ -7,7 +7,7 @@
     ├── LimitError         LIMIT        following the bytes would cost more than a limit allows
     ├── PolicyError        POLICY       the file asks for something that is never done: running code, above all
     ├── IntegrityError     INTEGRITY    bytes differ from the digest, checksum or size recorded for them
-    ├── UnsupportedError   UNSUPPORTED  understood, but this reader can't do it (newer version, unknown tag, missing extra)
+    ├── UnsupportedError   UNSUPPORTED  understood, but not possible here (newer version, unknown tag, missing extra)
     ├── StorageError       IO           the file system said no: absent, no permission, disk full
     ├── MismatchError      MISMATCH     tensors and architecture do not fit together
     └── UsageError         USAGE        the caller's own argument is wrong: unknown column, bad device, bad seed

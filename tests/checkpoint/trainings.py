@@ -151,9 +151,10 @@ class Adversaries:
         real = torch.randn(16, 2) * 0.3 + float(np.random.normal())
         fake = generator(torch.randn(16, 3))
         self.optimizers["discriminator"].zero_grad()
-        first = nn.functional.softplus(discriminator(fake.detach())).mean() + nn.functional.softplus(
-            -discriminator(real)
-        ).mean()
+        first = (
+            nn.functional.softplus(discriminator(fake.detach())).mean()
+            + nn.functional.softplus(-discriminator(real)).mean()
+        )
         first.backward()
         self.optimizers["discriminator"].step()
         self.optimizers["generator"].zero_grad()

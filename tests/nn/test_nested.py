@@ -29,12 +29,14 @@ LEAVES = (
 )
 DATA = st.recursive(
     LEAVES,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.lists(inner, max_size=3).map(tuple)
-    | st.dictionaries(st.text(alphabet="@a$", max_size=3), inner, max_size=3)
-    | st.dictionaries(KEYS, inner, max_size=3)
-    | st.sets(KEYS, max_size=3)
-    | st.dictionaries(KEYS, st.integers(0, 9), max_size=3).map(Counter),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text(alphabet="@a$", max_size=3), inner, max_size=3)
+        | st.dictionaries(KEYS, inner, max_size=3)
+        | st.sets(KEYS, max_size=3)
+        | st.dictionaries(KEYS, st.integers(0, 9), max_size=3).map(Counter)
+    ),
     max_leaves=12,
 )
 

@@ -54,7 +54,11 @@ def test_a_function_can_be_registered() -> None:
     assert isinstance(lookup("test.function/1").construct({"width": 2}, where="x"), torch.nn.Linear)
 
 
-@pytest.mark.parametrize("value", [torch.nn.ReLU(), lambda: 0, float("nan"), {1: 2}, {1, 2}, b"x"], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value",
+    [torch.nn.ReLU(), lambda: 0, float("nan"), {1: 2}, {1, 2}, b"x"],
+    ids=lambda value: type(value).__name__,
+)
 def test_arguments_that_are_not_data_can_be_used_but_not_saved(value: object) -> None:
     module = net()(2, sizes=value)
     with pytest.raises(UsageError, match="sizes"):

@@ -278,5 +278,3 @@ class CheckpointManager:
         if failed:
             raise StorageError(f"none of {len(failed)} checkpoints can be read", where=self.folder)
         return None
-
-

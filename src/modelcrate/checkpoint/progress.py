@@ -82,9 +82,7 @@ class Progress:
         )
         fields.finish()
         nested.check_used(tensors, used, where=fields.where)
-        return cls(
-            epoch=epoch, step=step, data_position=data_position, schedulers=states, scaler=scaler, **trees
-        )
+        return cls(epoch=epoch, step=step, data_position=data_position, schedulers=states, scaler=scaler, **trees)
 
 
 def prepare_scaler(state: SchedulerState, scaler: Any, *, where: str, strict: bool) -> Callable[[], list[str]]:

@@ -185,6 +185,3 @@ def _component(
 
 def _copied(copy: Copy | None, component: str, name: str, tensor: torch.Tensor) -> torch.Tensor:
     return tensor if copy is None else copy(f"{component}/{name}", tensor)
-
-
-

@@ -19,7 +19,7 @@ ROWS_LIMIT = 10**9
 """Rows in one call; more is a slip of the finger, and would fill any disk."""
 
 EPILOG = (
-    "A condition's value is read as JSON where it is JSON (40, 1.5, true, null, \"text\") and as plain text otherwise. "
+    'A condition\'s value is read as JSON where it is JSON (40, 1.5, true, null, "text") and as plain text otherwise. '
     "Cells that a spreadsheet would take for a formula are written as they are unless --escape-formulas is given."
 )
 

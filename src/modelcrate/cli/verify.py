@@ -39,8 +39,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
                 "members": verdict.members,
                 "size": verdict.size,
                 "problems": [
-                    {"code": problem.code, "where": problem.where, "what": problem.what}
-                    for problem in verdict.problems
+                    {"code": problem.code, "where": problem.where, "what": problem.what} for problem in verdict.problems
                 ],
             }
         )

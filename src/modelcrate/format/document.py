@@ -77,9 +77,7 @@ class Fields:
             raise FormatError(f"must be between {minimum} and {maximum}", where=self.path(name))
         return value
 
-    def number(
-        self, name: str, *, minimum: float = -math.inf, maximum: float = math.inf, finite: bool = True
-    ) -> float:
+    def number(self, name: str, *, minimum: float = -math.inf, maximum: float = math.inf, finite: bool = True) -> float:
         """A float field; an integer in its place is an error, NaN and infinities too unless ``finite=False``."""
         value = self.value(name)
         if type(value) is not float:

@@ -202,9 +202,7 @@ class Manifest:
         seal = Digest.parse(fields.text("seal"), fields.path("seal"))
         if _seal(raw, seal.algorithm) != seal:
             raise IntegrityError("the manifest's bytes do not fit its seal", where=fields.path("seal"))
-        return _finished(
-            fields, lambda it: _read(it, version, requires, seal.algorithm, limits), version > CURRENT
-        )
+        return _finished(fields, lambda it: _read(it, version, requires, seal.algorithm, limits), version > CURRENT)
 
     def to_json(self) -> dict[str, Json]:
         """The manifest as plain JSON values, its seal blank: what :meth:`to_bytes` seals."""
@@ -264,9 +262,7 @@ def _read(
         if member.digest.algorithm != algorithm:
             raise FormatError("not the digest algorithm of the seal", where=f"{fields.path('members')}.{name}.digest")
     components = {
-        names.check_component_name(name, where=fields.path("components")): _finished(
-            each, Component.from_fields, newer
-        )
+        names.check_component_name(name, where=fields.path("components")): _finished(each, Component.from_fields, newer)
         for name, each in _named(fields, "components")
     }
     if len(components) > limits.members:
@@ -280,9 +276,7 @@ def _read(
         omitted=tuple(
             _finished(each, Omission.from_fields, newer) for each in fields.each_fields("omitted", max_items=OMISSIONS)
         ),
-        provenance=_finished(
-            fields.fields("provenance"), lambda it: Provenance.from_fields(it, newer=newer), newer
-        ),
+        provenance=_finished(fields.fields("provenance"), lambda it: Provenance.from_fields(it, newer=newer), newer),
         requires=requires,
         format_version=version,
         algorithm=algorithm,

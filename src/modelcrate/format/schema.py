@@ -131,9 +131,9 @@ def _validator(name: str) -> Any:
     registry: Registry[Any] = Registry().with_resources(
         (ID_PREFIX + each, Resource.from_contents(read_schema(each))) for each in sorted(schema_names())
     )
-    types = Draft202012Validator.TYPE_CHECKER.redefine(
-        "integer", lambda _, instance: type(instance) is int
-    ).redefine("number", lambda _, instance: type(instance) in (int, float))
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, instance: type(instance) is int).redefine(
+        "number", lambda _, instance: type(instance) in (int, float)
+    )
     extend: Any = validators.extend  # the stubs leave it untyped
     keywords = {"pattern": _check_pattern, "items": _check_items}
     strict = extend(Draft202012Validator, keywords, type_checker=types)

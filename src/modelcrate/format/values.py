@@ -23,6 +23,7 @@ __all__ = ["Missing", "Value", "Zone", "decode", "decode_state", "encode"]
 Value: TypeAlias = Any
 """One of the values above; numpy's types can't be named here without importing numpy."""
 
+
 def encode(value: Value, *, where: str = "state", limits: Limits = DEFAULT) -> bytes:
     """The one byte form of ``value``.
 

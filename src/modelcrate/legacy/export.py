@@ -56,8 +56,8 @@ def export(
     once; the metadata says which names are the same tensor. ``to="torch"``: a ``.pt`` that
     ``torch.load(weights_only=True)`` reads; modules become state dicts, NumPy arrays tensors, and what is neither plain
     nor a tensor is left out and noted.
-    Raises as :func:`modelcrate.read_legacy` and :func:`modelcrate.open`; UsageError for an unknown format or a target that
-    is the source, StorageError where the target exists or can't be written.
+    Raises as :func:`modelcrate.read_legacy` and :func:`modelcrate.open`; UsageError for an unknown format or a target
+    that is the source, StorageError where the target exists or can't be written.
     """
     if to not in FORMATS:
         raise UsageError(f"unknown format {to!r}", hint=f"one of {', '.join(FORMATS)}")

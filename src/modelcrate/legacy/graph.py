@@ -69,9 +69,7 @@ class Call:
 
     __slots__ = ("appended", "args", "assigned", "callee", "kwargs", "offset", "opcode", "states")
 
-    def __init__(
-        self, callee: Node, args: tuple[Node, ...], kwargs: Dict | None, *, offset: int, opcode: str
-    ) -> None:
+    def __init__(self, callee: Node, args: tuple[Node, ...], kwargs: Dict | None, *, offset: int, opcode: str) -> None:
         self.callee = callee
         self.args = args
         self.kwargs = kwargs

@@ -45,6 +45,8 @@ ELEMENTWISE = frozenset(
 """State of torch's own optimizers that has one item per item of the parameter; another shape would be broadcast."""
 COUNTERS = frozenset(["step"])
 """State of torch's own optimizers that counts; NaN or a negative number would spread into the weights."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerState:
     """Everything that an optimizer knows; ``state`` is by parameter index, ``shared`` is what belongs to no parameter.
@@ -235,9 +237,7 @@ class OptimizerState:
         positions = {name: position for position, name in enumerate(ours)}
         return [positions[name] for name in theirs]
 
-    def _check_parameter(
-        self, index: int, tensor: torch.Tensor, optimizer: object, where: str, strict: bool
-    ) -> None:
+    def _check_parameter(self, index: int, tensor: torch.Tensor, optimizer: object, where: str, strict: bool) -> None:
         saved = self.parameters[index]
         place = f"{where}.{saved.name or f'parameter {index}'}"
         if tuple(tensor.shape) != saved.shape:

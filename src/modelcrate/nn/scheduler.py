@@ -21,9 +21,7 @@ from modelcrate.format.values import Value
 from modelcrate.nn import nested
 from modelcrate.nn.nested import Tensors, TensorSink
 
-PER_GROUP = frozenset(
-    ["base_lrs", "_last_lr", "lr_lambdas", "min_lrs", "max_lrs", "base_momentums", "max_momentums"]
-)
+PER_GROUP = frozenset(["base_lrs", "_last_lr", "lr_lambdas", "min_lrs", "max_lrs", "base_momentums", "max_momentums"])
 """Lists with one item for each parameter group; a shorter one would end in an IndexError in the middle of training."""
 FUNCTIONS = frozenset(["lr_lambdas", "_scale_fn_custom"])
 """Keys that hold the attributes of callable objects, or None in place of a function."""
@@ -86,9 +84,7 @@ def _state_dict(scheduler: Any, where: str) -> dict[str, Any]:
     raise UsageError(f"{type(scheduler).__name__} has no state_dict() that is a map of names", where=where)
 
 
-def _checked(
-    scheduler: Any, saved: Mapping[str, Any], where: str, notes: list[str], depth: int
-) -> dict[str, Any]:
+def _checked(scheduler: Any, saved: Mapping[str, Any], where: str, notes: list[str], depth: int) -> dict[str, Any]:
     """A copy of ``saved`` that is safe to hand to ``scheduler.load_state_dict``."""
     live = _state_dict(scheduler, where)
     state: dict[str, Any] = {}

@@ -9,9 +9,7 @@ from modelcrate.tabular.table import Table
 from modelcrate.tabular.transformer import Transformer
 
 
-def check_parts(
-    *, transformer: Transformer, sampler: ConditionalSampler, table: Table, config: Config
-) -> None:
+def check_parts(*, transformer: Transformer, sampler: ConditionalSampler, table: Table, config: Config) -> None:
     """Raise :class:`MismatchError` where the state of one part contradicts another's; before any weight is read."""
     modelled = {column.name: column for column in transformer.columns}
     unknown = [name for name in modelled if name not in table.outputs]

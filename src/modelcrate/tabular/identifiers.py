@@ -34,7 +34,6 @@ OPEN_REPEAT: Final = 16
 DEFAULT_PATTERN: Final = "[a-zA-Z]+"
 
 
-
 def _is_word(character: str) -> bool:
     return character.isalnum() or character == "_"
 

@@ -161,9 +161,7 @@ class Replay:
         frame = self.table.constraints.filter_valid(frame)
         return frame if group is None else matching(frame, group.known, signed=True)
 
-    def _batch(
-        self, wanted: int, call: Call, group: Group | None, known: Mapping[str, object] | None
-    ) -> pd.DataFrame:
+    def _batch(self, wanted: int, call: Call, group: Group | None, known: Mapping[str, object] | None) -> pd.DataFrame:
         """Rejection as the original schedules it; how many rows a round asks for decides all draws after it."""
         found: pd.DataFrame | None = None
         valid, asked = 0, wanted

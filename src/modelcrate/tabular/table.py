@@ -121,10 +121,7 @@ class Table:
                 columns[column.name] = column.encoding.reverse([columns[name] for name in column.outputs], how)
         kept = {column.name: columns[column.name] for column in self.columns if column.name in columns}
         frame = self.constraints.reverse_transform(frame_of(kept, rows))
-        cells = {
-            field.name: field.finish(frame.get(field.name), rows, random)
-            for field in self.fields
-        }
+        cells = {field.name: field.finish(frame.get(field.name), rows, random) for field in self.fields}
         return pd.DataFrame(
             {name: values.set_axis(frame.index) for name, values in cells.items()},
             index=frame.index,
@@ -146,9 +143,7 @@ class Table:
         for column in self.columns:
             if column.name in cells:
                 try:
-                    found.update(
-                        zip(column.outputs, column.encoding.forward(cells[column.name], draws), strict=True)
-                    )
+                    found.update(zip(column.outputs, column.encoding.forward(cells[column.name], draws), strict=True))
                 except UsageError as error:
                     raise UsageError(error.what, where=f"conditions[{column.name!r}]") from None
         return {name: value for name, value in found.items() if not is_missing(value)}

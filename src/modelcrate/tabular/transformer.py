@@ -86,9 +86,7 @@ class Transformer:
         """What was taken from training data: (column, kind, how many values)."""
         return [(column.name, kind, count) for column in self.columns for kind, count in column.encoding.derived()]
 
-    def inverse(
-        self, matrix: np.ndarray, how: Reversal, sigmas: np.ndarray | None = None
-    ) -> dict[str, np.ndarray]:
+    def inverse(self, matrix: np.ndarray, how: Reversal, sigmas: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Activated outputs, float32 of shape (n, width), as modelled columns of shape (n,).
 
         ``sigmas``, shape (width,): normalised numbers get normal noise of these deviations first.

@@ -148,10 +148,14 @@ def _transformer(view: View, notes: list[str]) -> tuple[Document, bool]:
             raise FormatError(f"no dtype for the column {name!r}", where=view["_column_raw_dtypes"].path)
         encoding = _encoding(parts, name, notes)
         declared = [_span(span) for span in parts[-2].items()]
-        expected = [(len(encoding["categories"]), "softmax")] if encoding["type"] == "one_hot" else [
-            (1, "tanh"),
-            (int(encoding["used"].sum()), "softmax"),
-        ]
+        expected = (
+            [(len(encoding["categories"]), "softmax")]
+            if encoding["type"] == "one_hot"
+            else [
+                (1, "tanh"),
+                (int(encoding["used"].sum()), "softmax"),
+            ]
+        )
         if declared != expected:
             raise FormatError("the spans differ from the transform's output", where=item.path)
         columns.append({"name": name, "dtype": dtypes[name], "encoding": encoding})

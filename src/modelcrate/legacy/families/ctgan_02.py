@@ -45,9 +45,7 @@ def translate(view: View) -> Translation:
             raise UnsupportedError("a CTGAN that was not fitted", where=view.path)
     transformer, is_frame = _transformer(view["transformer"])
     sampler = _sampler(view["cond_generator"], transformer)
-    tensors = generator_tensors(
-        view["generator"], generator="ctgan.models.Generator", residual="ctgan.models.Residual"
-    )
+    tensors = generator_tensors(view["generator"], generator="ctgan.models.Generator", residual="ctgan.models.Residual")
     found = assemble(
         network=generator_part(tensors),
         transformer=transformer,

@@ -54,9 +54,7 @@ def assemble(
     ]
     if random_state is not None:
         components.append(
-            ComponentData(
-                name="random_state", role="random_state", type="tabular.random_state/1", state=random_state
-            )
+            ComponentData(name="random_state", role="random_state", type="tabular.random_state/1", state=random_state)
         )
     return Translation(
         model=(

@@ -106,9 +106,7 @@ def translate(view: View) -> Translation:
             config=shape,
             tensors=tensors,
         ),
-        ComponentData(
-            name="transformer", role="data_transformer", type="tabular.transformer/1", state=transformer
-        ),
+        ComponentData(name="transformer", role="data_transformer", type="tabular.transformer/1", state=transformer),
         ComponentData(name="sampler", role="conditional_sampler", type="tabular.sampler/1", state=sampler),
         ComponentData(name="table", role="table", type="tabular.table/1", state=table),
     ]

@@ -231,8 +231,7 @@ def binary(view: View) -> Document:
         "dtype": dtype_name(mapping["data_type"]),
         "digits": len(view["dummies"].items()),
         "categories": [
-            math.nan if missing is not None and type(label) is str and label == missing else label
-            for _, label in pairs
+            math.nan if missing is not None and type(label) is str and label == missing else label for _, label in pairs
         ],
         "fallbacks": fallbacks,
     }
@@ -281,9 +280,7 @@ def _missing(view: View, *, by_flag_alone: bool = False) -> Document | None:
     handler = handler.attributes("rdt.transformers.null.NullTransformer")
     if "_missing_value_generation" in handler:
         return _generated(handler)
-    refuse_unknown(
-        handler, ("nulls", "_model_missing_values", "_missing_value_replacement", "_null_percentage")
-    )
+    refuse_unknown(handler, ("nulls", "_model_missing_values", "_missing_value_replacement", "_null_percentage"))
     flagged = handler["_model_missing_values"].boolean()
     applies = not view["missing_value_replacement"].is_none()
     if not applies and not (by_flag_alone and view["model_missing_values"].boolean()):
@@ -384,9 +381,7 @@ def _frequency(view: View) -> Document:
 
 
 def _label(view: View) -> Document:
-    refuse_unknown(
-        view, (*_BASE, "add_noise", "order_by", "order", "values_to_categories", "categories_to_values")
-    )
+    refuse_unknown(view, (*_BASE, "add_noise", "order_by", "order", "values_to_categories", "categories_to_values"))
     found = view["values_to_categories"].pairs()
     if [code.integer() for code, _ in found] != list(range(len(found))):
         raise UnsupportedError("labels that are not 0, 1, 2 and so on", where=view["values_to_categories"].path)

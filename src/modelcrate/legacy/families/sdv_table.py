@@ -105,9 +105,7 @@ def _columns(view: View) -> list[Document]:
     stray = [name for name in encoded if name not in names]
     if stray:
         raise UnsupportedError(f"a transformer of the derived column {stray[0]!r}", where=view.path)
-    return [
-        encoded.get(name) or {"name": name, "outputs": [name], "encoding": {"type": "identity"}} for name in names
-    ]
+    return [encoded.get(name) or {"name": name, "outputs": [name], "encoding": {"type": "identity"}} for name in names]
 
 
 def _primary_key(view: View) -> list[str]:

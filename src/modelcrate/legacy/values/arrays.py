@@ -200,12 +200,14 @@ def _structured(
     if any(found[name][0].hasobject for name in order) or not 0 <= width < 2**31:
         raise UnsupportedError("a structured dtype with objects in it", where=where)
     try:
-        return np.dtype({
-            "names": order,
-            "formats": [found[name][0] for name in order],
-            "offsets": [found[name][1] for name in order],
-            "itemsize": width,
-        })
+        return np.dtype(
+            {
+                "names": order,
+                "formats": [found[name][0] for name in order],
+                "offsets": [found[name][1] for name in order],
+                "itemsize": width,
+            }
+        )
     except (TypeError, ValueError, OverflowError):
         raise FormatError("a structured dtype that does not add up", where=where) from None
 

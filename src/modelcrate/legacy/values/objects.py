@@ -88,9 +88,7 @@ class _Describer:
             return self._keep(node, bytearray(node.data))
         return self._keep(node, ObjectData(kind=describe(node)))
 
-    def _fill(
-        self, into: list[tuple[object, object]], pairs: list[tuple[Node, Node]], where: str, depth: int
-    ) -> None:
+    def _fill(self, into: list[tuple[object, object]], pairs: list[tuple[Node, Node]], where: str, depth: int) -> None:
         for key, value in pairs:
             step = f"{where}[{key[:40]!r}]" if type(key) is str else f"{where}[...]"
             into.append((self.value(key, f"{where} key", depth), self.value(value, step, depth)))
@@ -154,4 +152,3 @@ SEQUENCES = frozenset({
 
 def _named(node: Dict) -> bool:
     return all(type(key) is str for key, _ in node.pairs)
-

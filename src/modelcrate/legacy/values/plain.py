@@ -107,8 +107,10 @@ class _Converter:
 
     def _mapping(self, pairs: list[tuple[Node, Node]], kind: str, where: str, depth: int) -> object:
         made = [
-            (self.value(key, f"{where} key", depth), self.value(value, f"{where}[{str(key)[:40]!r}]"
-             if type(key) is str else f"{where}[...]", depth))
+            (
+                self.value(key, f"{where} key", depth),
+                self.value(value, f"{where}[{str(key)[:40]!r}]" if type(key) is str else f"{where}[...]", depth),
+            )
             for key, value in pairs
         ]
         if all(type(key) is str for key, _ in made):

@@ -56,9 +56,7 @@ class FixedCombinations(Constraint):
             combinations.append(tuple(_read_cell(value, f"{where}[{index}]") for index, value in enumerate(row)))
         if len(combinations) != len(labels):
             raise FormatError("there must be one label per combination", where=fields.path("combinations"))
-        found = cls(
-            names=names, joint=column_name(fields, "joint"), labels=labels, combinations=tuple(combinations)
-        )
+        found = cls(names=names, joint=column_name(fields, "joint"), labels=labels, combinations=tuple(combinations))
         fields.finish()
         return found
 

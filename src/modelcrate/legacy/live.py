@@ -26,6 +26,7 @@ class Tensors:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._memory: dict[int, tuple[Storage, torch.Tensor]] = {}
+        self._viewed: dict[int, int] = {}
         self._typed: dict[tuple[int, str], torch.Tensor] = {}
 
     @staticmethod
@@ -60,8 +61,12 @@ class Tensors:
         return self._base(storage, storage.dtype or "U8", where)
 
     def _view(self, inert: Tensor, where: str) -> torch.Tensor:
-        if inert.nbytes > len(inert.storage.data):  # an expanded view: small until someone writes it out
-            self._context.charge_bytes(inert.nbytes, where)
+        # Views are small until someone writes them out; what they hold together beyond their storage is charged.
+        key, size = id(inert.storage), len(inert.storage.data)
+        before = self._viewed.get(key, 0)
+        self._viewed[key] = before + inert.nbytes
+        if self._viewed[key] > size:
+            self._context.charge_bytes(self._viewed[key] - max(before, size), where)
         base = self._base(inert.storage, inert.dtype, where)
         return base.as_strided(inert.shape, inert.stride, inert.offset if inert.count else 0)
 

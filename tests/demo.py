@@ -1,4 +1,4 @@
-"""The main job: ``python3 tests/demo.py`` converts a legacy ACTGAN pickle, checks the crate, prints ten sampled rows."""
+"""The main job: ``python3 tests/demo.py`` converts a legacy ACTGAN pickle, checks the crate and prints ten rows."""
 
 from __future__ import annotations
 

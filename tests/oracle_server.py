@@ -33,7 +33,7 @@ PLAIN = """
     encodings.latin_1 encodings.raw_unicode_escape encodings.unicode_escape encodings.utf_16 encodings.utf_32
     encodings.utf_8_sig
 """
-HEAVY = "torch pandas pandas.core.arrays safetensors pyarrow pyarrow.csv pyarrow.parquet"
+HEAVY = "torch torch.utils._device pandas pandas.core.arrays safetensors pyarrow pyarrow.csv pyarrow.parquet"
 WITHOUT_TORCH = ("torch", "pandas", "sklearn", "scipy", "pyarrow", "safetensors")
 
 PATH_EVENTS = {
@@ -325,7 +325,6 @@ class Guard:
         self.inside = (*self.allowed, *(os.path.realpath(f"{folder}/{name}") for name in ("cwd", "tmp")))
         import modelcrate
 
-        # The library's own published schemas, beside its code.
         self.package_data = os.path.realpath(modelcrate.__path__[0]) + "/format/schemas"
         self.spawning = bool(request["spawning"])
         self.violations: list[str] = []
@@ -357,13 +356,19 @@ class Guard:
             return None
         return f"{event}{arguments!r}"[:300]
 
+    def is_installed(self, text: str) -> bool:
+        """The library's own schemas, and what says which plugins are installed: the interpreter's search path."""
+        if os.path.realpath(text).startswith(self.package_data):
+            return True
+        return text in sys.path or os.path.dirname(text).endswith((".dist-info", ".egg-info"))
+
     def may_open(self, path: object, *, writing: bool) -> bool:
         if isinstance(path, int) or path is None:
             return True
         if not isinstance(path, (str, bytes, os.PathLike)):
             return False
         text = os.fsdecode(path)
-        if text in READ_ANYWHERE or (not writing and os.path.realpath(text).startswith(self.package_data)):
+        if text in READ_ANYWHERE or (not writing and self.is_installed(text)):
             return True
         if not os.path.isabs(text):
             # Relative to the working folder, or to an open descriptor of a folder that was checked when it was opened.

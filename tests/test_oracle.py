@@ -44,7 +44,7 @@ def test_a_misdeed_is_caught(oracle: Oracle, misdeed: str, clause: str) -> None:
 def test_memory_is_measured_and_limited(oracle: Oracle) -> None:
     oracle.run("misdeeds:allocate", 8 << 20, memory=32 << 20)
     with pytest.raises(AssertionError, match="O3"):
-        oracle.run("misdeeds:allocate", 24 << 20, memory=32 << 20)
+        oracle.run("misdeeds:allocate", 40 << 20, memory=32 << 20)
     with pytest.raises(AssertionError, match="MemoryError"):
         oracle.run("misdeeds:allocate", 4 << 30, memory=32 << 20)
 

@@ -90,10 +90,10 @@ def cost(name: str, inputs: list[str]) -> list[float]:
         best = float("inf")
         for _ in range(3):
             gc.collect()
-            started = time.process_time()
+            started = time.thread_time()
             with contextlib.suppress(ModelcrateError):
                 parse(data)
-            best = min(best, time.process_time() - started)
+            best = min(best, time.thread_time() - started)
         found.append(best)
     return found
 
@@ -164,14 +164,14 @@ def _slowest(pattern: re.Pattern[str] | re.Pattern[bytes], methods: list[str], t
     for text in texts:
         subject = text.encode("latin-1") if isinstance(pattern.pattern, bytes) else text
         for method in methods:
-            started = time.process_time()
+            started = time.thread_time()
             if method == "sub":
                 pattern.sub(subject[:0], subject)  # type: ignore[arg-type, type-var]
             else:
                 found = getattr(pattern, method)(subject)
                 if method == "finditer":
                     collections.deque(found, maxlen=0)
-            worst = max(worst, time.process_time() - started)
+            worst = max(worst, time.thread_time() - started)
     return worst
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -72,7 +73,6 @@ class Watch:
 WATCH = Watch()
 
 
-@pytest.fixture(scope="module")
 def patience() -> float:
     """How much slower this machine is right now than an idle one, never less than 1: its cores are shared."""
 
@@ -84,6 +84,15 @@ def patience() -> float:
         return time.process_time() - start
 
     return max(1.0, min(loop() for _ in range(3)) / 0.012)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collected() -> Iterator[None]:
+    """Keep what other tests have left in memory out of the collector's way, which would be timed otherwise."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -108,7 +117,7 @@ def test_there_are_enough_and_each_has_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=[attack.name for attack in ATTACKS])
 def test_a_scan_executes_nothing_and_calls_nothing_data(
-    attack: Attack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float
+    attack: Attack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     start = time.process_time()
@@ -117,7 +126,7 @@ def test_a_scan_executes_nothing_and_calls_nothing_data(
     took = time.process_time() - start
     assert WATCH.events == []
     assert not os.listdir(tmp_path), SENTINEL
-    assert took < SECONDS * patience
+    assert took < SECONDS or took < SECONDS * patience()
     assert report.verdict != "data", report
     shown = [finding.to_dict() for finding in report.findings][:5]
     assert ORDER.index(report.verdict) >= ORDER.index(attack.verdict), shown
@@ -151,7 +160,7 @@ GUARDED = [*ATTACKS[: -len(BOMBS) : 25], *BOMBS]
 
 
 @pytest.mark.parametrize("attack", GUARDED, ids=[attack.name for attack in GUARDED])
-def test_a_guarded_process_agrees(attack: Attack, oracle: Oracle, patience: float) -> None:
+def test_a_guarded_process_agrees(attack: Attack, oracle: Oracle) -> None:
     """In a child with an audit hook that refuses, a memory limit of 256 MiB and two seconds."""
-    outcome = oracle.run("scan", oracle.file(attack.data), seconds=SECONDS * patience)
+    outcome = oracle.run("scan", oracle.file(attack.data), seconds=SECONDS * patience())
     assert outcome.verdict in ("refused", "incomplete")

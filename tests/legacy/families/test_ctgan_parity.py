@@ -69,7 +69,7 @@ def test_every_cell_and_every_array_is_the_original_s(name, tmp_path):
 
 
 def test_the_model_of_default_size_too(tmp_path):
-    folder = CORPUS.parent.parent.parent / "benchmarks" / "models" / "bench_ctgan"
+    folder = ROOT / "benchmarks" / "models" / "bench_ctgan"
     modelcrate.convert(folder / "model.pt.xz", tmp_path / "bench.crate")
     found = modelcrate.load(tmp_path / "bench.crate").sample(200, replay=1234)
     score = parity.compare(found, folder / "golden" / "sample_seeded.csv")

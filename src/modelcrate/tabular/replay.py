@@ -31,9 +31,7 @@ TRIES = 100
 """Rounds of rejection after which the original gives up."""
 GROWTH = 10
 """A round samples at most so many times the rows that were asked for."""
-FROM_ROWS = (
-    "this model can't be replayed: its release draws conditions from the training rows, which a crate does not hold"
-)
+FROM_ROWS = "this model can't be replayed: the original draws on its training rows, which a crate does not hold"
 HINT = "sample with seed= instead; it follows the frequencies"
 SEED_BOUND = 2**32
 """NumPy's legacy seeds are below this."""

@@ -55,7 +55,8 @@ class TableColumn:
 class Table:
     """The state of a component of type ``tabular.table/1``.
 
-    ``fields`` in the order of the original table; ``columns`` in the order in which they were encoded.
+    ``fields`` in the order of the original table; ``columns`` in the order in which they were encoded. A column that
+    is an output of an earlier one is encoded further: it is between the two, and no field.
     """
 
     type_tag: ClassVar[str] = "tabular.table/1"
@@ -119,7 +120,12 @@ class Table:
         for column in reversed(self.columns):
             if all(name in columns for name in column.outputs):
                 columns[column.name] = column.encoding.reverse([columns[name] for name in column.outputs], how)
-        kept = {column.name: columns[column.name] for column in self.columns if column.name in columns}
+        inner = self._inner()
+        kept = {
+            column.name: columns[column.name]
+            for column in self.columns
+            if column.name in columns and column.name not in inner
+        }
         frame = self.constraints.reverse_transform(frame_of(kept, rows))
         cells = {field.name: field.finish(frame.get(field.name), rows, random) for field in self.fields}
         return pd.DataFrame(
@@ -140,13 +146,26 @@ class Table:
             frame = self.constraints.transform_conditions(frame_of(typed, 1))
             cells = {str(name): frame[name].iloc[0] for name in frame.columns}
         found: dict[str, object] = {}
+        inner = self._inner()
         for column in self.columns:
-            if column.name in cells:
+            given = found if column.name in inner else cells
+            if column.name in given:
+                cell = given.pop(column.name)
                 try:
-                    found.update(zip(column.outputs, column.encoding.forward(cells[column.name], draws), strict=True))
+                    found.update(zip(column.outputs, column.encoding.forward(cell, draws), strict=True))
                 except UsageError as error:
                     raise UsageError(error.what, where=f"conditions[{column.name!r}]") from None
         return {name: value for name, value in found.items() if not is_missing(value)}
+
+    def _inner(self) -> frozenset[str]:
+        """Columns between two encodings: those that an earlier column became, and that became others in turn."""
+        found: set[str] = set()
+        made: set[str] = set()
+        for column in self.columns:
+            if column.name in made:
+                found.add(column.name)
+            made.update(column.outputs)
+        return frozenset(found)
 
     def renumber(self, frame: pd.DataFrame, *, start: int = 0) -> pd.DataFrame:
         """The frame with its keys counted up from ``start``, row by row."""

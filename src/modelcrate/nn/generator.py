@@ -12,6 +12,7 @@ from torch import nn
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
 from modelcrate.nn.registry import architecture
+from modelcrate.nn.unrolled import Unrolled
 
 WIDTH_LIMIT = 1 << 24
 """Units in one layer; beyond it a config is an attack on whatever multiplies widths."""
@@ -65,3 +66,14 @@ class Generator(nn.Module):
         """Raw outputs for rows of noise and condition."""
         result: torch.Tensor = self.seq(rows)
         return result
+
+    def unrolled(self, *, noise_dim: int, batch: int | None) -> Unrolled:
+        """The same function for one-hot or constant conditions, faster, with the weights as they are now."""
+        *blocks, last = self.seq
+        assert isinstance(last, nn.Linear)
+        return Unrolled(
+            [(block.fc, block.bn) for block in blocks if isinstance(block, Residual)],
+            last,
+            noise_dim=noise_dim,
+            batch=batch,
+        )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import nn
 
 from modelcrate.errors import FormatError, LimitError
-from modelcrate.tabular.columns.base import SIGMOID, SOFTMAX, TANH
+from modelcrate.tabular.columns.base import SIGMOID, TANH
 from modelcrate.tabular.config import Config
 from modelcrate.tabular.draws import CounterDraws, Draws, Reversal
 from modelcrate.tabular.sampler import ConditionalSampler
@@ -23,6 +24,19 @@ BLOCK_ROWS = 2048
 """Rows that the network sees at once when nothing is replayed; part of what a seed means."""
 NUMBERS_LIMIT = 1 << 29
 """Single-precision numbers of one pass through the network, 2 GiB; 4 MB of weights can ask for a hundred times that."""
+
+
+Network = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
+"""(noise, condition) -> raw outputs; the condition is each row's position of the one, one vector for all, or None."""
+
+
+@runtime_checkable
+class Unrollable(Protocol):
+    """A network that has a faster form for the conditions which sampling meets."""
+
+    def unrolled(self, *, noise_dim: int, batch: int | None) -> Network:
+        """That form, its weights as they are now; ``batch`` rows share their statistics, None for running ones."""
+        ...
 
 
 class Core:
@@ -37,13 +51,11 @@ class Core:
         self.config = config
         parts = list(transformer.activations())
         self.parts = parts
-        kinds = np.repeat([name for _, _, name in parts], [stop - start for start, stop, _ in parts])
         sigma = getattr(generator, "sigma", None)
         self.sigmas: np.ndarray | None = None
         """Of a decoder: the standard deviation of each output, float64 of shape (width,)."""
         if isinstance(sigma, torch.Tensor):
             self.sigmas = sigma.detach().cpu().double().numpy()
-        self._columns = {kind: np.flatnonzero(kinds == kind) for kind in (TANH, SIGMOID, SOFTMAX)}
 
     @property
     def device(self) -> torch.device:
@@ -63,9 +75,7 @@ class Core:
         rows = noise if condition is None or not condition.shape[1] else torch.cat([noise, condition], dim=1)
         with torch.inference_mode(), _statistics(self.generator, self.config.statistics):
             found: torch.Tensor = self.generator(rows.to(self.device)).cpu()
-        if not math.isfinite(float(found.sum(dtype=torch.float64))):
-            raise FormatError("the generator's output is not finite", where="generator")
-        return found
+        return _finite(found)
 
     def activate(self, raw: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Activations part by part, the draws of the Gumbel softmax taken from ``generator`` in the parts' order."""
@@ -115,38 +125,63 @@ class Core:
         """Activated outputs of shape (n, width) as modelled columns of shape (n,), a decoder's noise added."""
         return self.transformer.inverse(matrix, how, self.sigmas)
 
-    def block(self, draws: CounterDraws, condition: np.ndarray | None) -> np.ndarray:
-        """One block of activated outputs: ``BLOCK_ROWS`` rows whose bits depend on ``draws`` and ``condition`` alone.
+    def unrolled(self) -> Network | None:
+        """The generator as it is now, for :meth:`block`; None where it has no faster form."""
+        if not isinstance(self.generator, Unrollable) or next(self.generator.parameters()).dtype != torch.float32:
+            return None
+        batch = self._pass_rows() if self.config.statistics == "batch" else None
+        return self.generator.unrolled(noise_dim=self.config.noise_dim, batch=batch)
+
+    def block(self, draws: CounterDraws, condition: np.ndarray | None, unrolled: Network | None) -> np.ndarray:
+        """One block of activated outputs: ``BLOCK_ROWS`` rows or a little more, which depend on the arguments alone.
 
         Parts that are read by their greatest value are given as that order's logits.
         """
         random = draws.generator
-        size = self.config.batch_size if self.config.statistics == "batch" else BLOCK_ROWS
+        size = self._pass_rows()
         rows = -(-BLOCK_ROWS // size) * size
         self.check_room(rows)
-        vectors: np.ndarray | None = None
-        if condition is not None:
-            vectors = np.broadcast_to(condition, (rows, len(condition))).astype(np.float32)
-        elif self.config.conditioning == "anyway":
-            vectors = np.zeros((rows, self.transformer.width), dtype=np.float32)
-        elif self.sampler.width:
-            vectors = self.sampler.vectors(random.random(rows))
+        wanted: np.ndarray | None = condition
+        if condition is None and self.config.conditioning != "anyway" and self.sampler.width:
+            wanted = self.sampler.picks(random.random(rows))
         noise = torch.from_numpy(random.standard_normal((rows, self.config.noise_dim), dtype=np.float32))
-        beside = None if vectors is None else torch.from_numpy(vectors)
-        made = [
-            self.raw(noise[at : at + size], None if beside is None else beside[at : at + size])
-            for at in range(0, rows, size)
-        ]
-        matrix = torch.cat(made).numpy() if len(made) > 1 else made[0].numpy()
-        matrix = matrix.copy()
-        tanh, sigmoid, softmax = (self._columns[kind] for kind in (TANH, SIGMOID, SOFTMAX))
-        matrix[:, tanh] = np.tanh(matrix[:, tanh])
-        matrix[:, sigmoid] = matrix[:, sigmoid] > 0.0
-        if self.sigmas is not None:
-            return matrix
-        with np.errstate(divide="ignore"):  # an infinite logit wins, as it should
-            matrix[:, softmax] -= np.log(random.standard_exponential((rows, len(softmax)), dtype=np.float32))
+        if unrolled is not None:
+            asked = None if wanted is None else torch.from_numpy(wanted).to(self.device)
+            found = _finite(unrolled(noise.to(self.device), asked).cpu())
+        else:
+            beside = self._vectors(wanted, rows)
+            made = [self.raw(noise[at : at + size], beside[at : at + size]) for at in range(0, rows, size)]
+            found = torch.cat(made)
+        matrix = found.numpy()
+        for start, stop, kind in self.parts:
+            part = matrix[:, start:stop]
+            if kind == TANH:
+                np.tanh(part, out=part)
+            elif kind == SIGMOID:
+                np.greater(part, 0.0, out=part)
+            elif self.sigmas is None:  # a decoder's categories are read off as they are
+                with np.errstate(divide="ignore"):  # an infinite logit wins, as it should
+                    part -= np.log(random.standard_exponential(part.shape, dtype=np.float32))
         return matrix
+
+    def _pass_rows(self) -> int:
+        """Rows that the network sees at once while a block is made."""
+        return self.config.batch_size if self.config.statistics == "batch" else BLOCK_ROWS
+
+    def _vectors(self, wanted: np.ndarray | None, rows: int) -> torch.Tensor:
+        """Condition vectors, float32 of shape (rows, condition_width), for one vector, each row's position, or none."""
+        vectors = np.zeros((rows, self.condition_width), dtype=np.float32)
+        if wanted is not None and wanted.dtype == np.float32:
+            vectors[:] = wanted
+        elif wanted is not None:
+            vectors[np.arange(rows), wanted] = 1.0
+        return torch.from_numpy(vectors)
+
+
+def _finite(raw: torch.Tensor) -> torch.Tensor:
+    if not math.isfinite(float(raw.sum(dtype=torch.float64))):
+        raise FormatError("the generator's output is not finite", where="generator")
+    return raw
 
 
 @contextmanager

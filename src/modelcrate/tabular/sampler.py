@@ -87,10 +87,15 @@ class ConditionalSampler:
             start += count
         raise UsageError("categories can be requested of discrete columns only", where=f"conditions[{column!r}]")
 
-    def vectors(self, chances: np.ndarray) -> np.ndarray:
-        """Condition vectors, float32 of shape (n, width), one-hot, for n uniform numbers in [0, 1)."""
+    def picks(self, chances: np.ndarray) -> np.ndarray:
+        """The position of the one in each condition vector, int64 of shape (n,), for n uniform numbers in [0, 1)."""
         picks = np.searchsorted(self.cumulative, chances, side="right")
         picks[picks == self.width] = 0  # the last bound may be a rounding below 1; the original then takes the first
+        return picks
+
+    def vectors(self, chances: np.ndarray) -> np.ndarray:
+        """Condition vectors, float32 of shape (n, width), one-hot, for n uniform numbers in [0, 1)."""
+        picks = self.picks(chances)
         vectors = np.zeros((len(chances), self.width), dtype=np.float32)
         vectors[np.arange(len(chances)), picks] = 1.0
         return vectors

@@ -124,12 +124,13 @@ class Synthesizer:
 
     def _blocks(self, key: int, stream: int, known: Mapping[str, object] | None) -> Iterator[pd.DataFrame]:
         """Endless candidate rows; block k depends on (key, stream, k) alone. Keys are not counted yet."""
+        unrolled = self.core.unrolled()
         for number in itertools.count():
             draws = CounterDraws(key, number, stream=stream)
             vector = None
             if known:
                 vector = self.core.request(known, draws)
-            matrix = self.core.block(draws, vector)
+            matrix = self.core.block(draws, vector, unrolled)
             how = Reversal(draws=draws)
             modelled = self.core.inverse(matrix, how)
             if known and self.config.force_conditioning:
@@ -200,10 +201,7 @@ class Synthesizer:
 
     def _group(self, key: int, stream: int, cells: Mapping[str, object], wanted: int) -> pd.DataFrame:
         known = self.table.forward(cells, CounterDraws(key, 0, stream=SEED_LIMIT - stream))
-        for column in () if self.config.force_conditioning else self.core.transformer.columns:
-            if column.name in known and not column.encoding.knows(known[column.name]):
-                what = f"{known[column.name]!r} does not occur in the training data"
-                raise UsageError(what, where=f"conditions[{column.name!r}]")
+        self._refuse_unseen(known)
         parts: list[pd.DataFrame] = []
         count = 0
         for frame in self._accepted(key, stream, cells, known):
@@ -212,6 +210,13 @@ class Synthesizer:
             if count == wanted:
                 break
         return _joined(parts) if parts else pd.DataFrame()
+
+    def _refuse_unseen(self, known: Mapping[str, object]) -> None:
+        """Raise UsageError for a modelled cell that the generator can't make."""
+        for column in () if self.config.force_conditioning else self.core.transformer.columns:
+            if column.name in known and not column.encoding.knows(known[column.name]):
+                what = f"{known[column.name]!r} does not occur in the training data"
+                raise UsageError(what, where=f"conditions[{column.name!r}]")
 
     # -- replayed
 

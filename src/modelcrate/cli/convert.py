@@ -39,7 +39,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="what to write: a crate, the tensors alone, or a .pt that torch.load(weights_only=True) reads;"
         " for the last two a source may be a crate",
     )
-    parser.add_argument("--weights-only", action="store_true", help="keep the tensors alone, as one state dict")
+    parser.add_argument(
+        "--weights-only",
+        action="store_true",
+        help="keep the tensors alone, as one state dict under their dotted paths; the way to take the weights out of"
+        " TorchScript, whose code is listed and left behind",
+    )
     parser.add_argument("--force", action="store_true", help="replace crates that exist already")
     parser.add_argument("--json", action="store_true", help="one JSON object a crate on stdout")
     parser.set_defaults(run=run)
@@ -70,11 +75,11 @@ def run(options: argparse.Namespace, output: Output) -> int:
 def _export(jobs: list[tuple[Path, Path]], options: argparse.Namespace, output: Output) -> int:
     from modelcrate.legacy.export import export
 
-    if options.folder or options.weights_only:
-        raise UsageError("--folder and --weights-only are for crates", where=f"--to {options.to}")
+    if options.folder:
+        raise UsageError("--folder is for crates", where=f"--to {options.to}")
     with output.progress("converting", len(jobs)) as progress:
         for source, target in jobs:
-            done = export(source, target, to=options.to, overwrite=options.force)
+            done = export(source, target, to=options.to, overwrite=options.force, weights_only=options.weights_only)
             if output.json:
                 output.document(
                     {

@@ -53,13 +53,13 @@ def convert(
 
     Models of a known library become what they are here; a file of ``torch.save``, or a pickle that holds tensors, is
     carried as :mod:`modelcrate.legacy.families.torch_values` says. ``weights_only`` keeps the tensors alone, as one
-    state dict.
+    state dict; it is the only way to take anything out of TorchScript, whose code is listed and left behind.
     The same source gives the same bytes. Raises FormatError for a file that is no pickle or contradicts itself,
     PolicyError where it asks for code to be run, UnsupportedError for a model that is not known or holds what a crate
     can't carry (each with the attribute's path), LimitError, StorageError; nothing is left behind then.
     """
     refuse_same_file(source, target)
-    legacy = read_for_conversion(source, limits=limits, name=ROOT)
+    legacy = read_for_conversion(source, limits=limits, name=ROOT, script=weights_only)
     kind = legacy.root.class_name
     translate = _family(legacy, weights_only)
     if translate is None:
@@ -109,7 +109,9 @@ def _family(legacy: LegacyFile, weights_only: bool) -> Callable[[View], Translat
         return None
     from modelcrate.legacy.families import torch_values
 
-    return torch_values.translate_weights if weights_only else torch_values.translate
+    if weights_only:
+        return lambda view: torch_values.translate_weights(view, legacy.program)
+    return torch_values.translate
 
 
 def refuse_same_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:

@@ -48,6 +48,7 @@ def export(
     *,
     to: str,
     overwrite: bool = False,
+    weights_only: bool = False,
     limits: Limits = DEFAULT,
 ) -> Export:
     """Write the tensors of a legacy file or a crate as a file of another format.
@@ -55,7 +56,8 @@ def export(
     ``to="safetensors"``: every tensor under its dotted path (blanks and what is not ASCII as ``%xx``), a shared one
     once; the metadata says which names are the same tensor. ``to="torch"``: a ``.pt`` that
     ``torch.load(weights_only=True)`` reads; modules become state dicts, NumPy arrays tensors, and what is neither plain
-    nor a tensor is left out and noted.
+    nor a tensor is left out and noted. ``weights_only`` keeps the tensors alone, by their dotted paths, as
+    :func:`modelcrate.convert` does.
     Raises as :func:`modelcrate.read_legacy` and :func:`modelcrate.open`; UsageError for an unknown format or a target
     that is the source, StorageError where the target exists or can't be written.
     """
@@ -64,6 +66,15 @@ def export(
     refuse_same_file(source, target)
     value = _crate_value(source, limits) if _is_crate(source) else read_legacy(source, limits=limits)
     where = os.path.basename(os.fspath(source))
+    if weights_only:
+        from modelcrate.legacy.families.torch_values import weights_of
+
+        script = isinstance(value, Record) and value.class_name.startswith("__torch__.")
+        value = OrderedDict(weights_of(value, where, script=script))
+    elif to == "torch" and isinstance(value, Record) and not is_module(value):
+        raise UnsupportedError(
+            f"the file holds an object of {value.class_name}", where=where, hint="take its tensors with --weights-only"
+        )
     return (_safetensors if to == "safetensors" else _torch)(value, os.fspath(target), where, overwrite)
 
 
@@ -227,7 +238,7 @@ def _plain(value: Any, where: str, notes: list[str], depth: int) -> Any:
     if kind in _PLAIN or kind in (torch.Tensor, torch.nn.Parameter, torch.Size):
         return value
     if is_module(value):
-        tensors, aliases = named_tensors(_state_only(value), where)
+        tensors, aliases = named_tensors(module_state(value), where)
         return OrderedDict([*tensors.items(), *((name, tensors[kept]) for name, kept in aliases.items())])
     if isinstance(value, dict):
         made = {key: _plain(it, f"{where}.{key}"[:300], notes, depth + 1) for key, it in value.items()}
@@ -249,13 +260,13 @@ def _plain(value: Any, where: str, notes: list[str], depth: int) -> Any:
     return None
 
 
-def _state_only(record: Record) -> dict[str, Any]:
-    """The parameters, persistent buffers and children of a module, as nested dicts."""
+def module_state(record: Record) -> dict[str, Any]:
+    """What the ``state_dict()`` of a module holds, as nested dicts: parameters, persistent buffers, children."""
     held = record.attributes
     transient = held.get("_non_persistent_buffers_set") or ()
     buffers = {name: tensor for name, tensor in held["_buffers"].items() if name not in transient}
     children = {
-        name: _state_only(child)
+        name: module_state(child)
         for name, child in held["_modules"].items()
         if isinstance(child, Record) and is_module(child)
     }

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Hashable, Iterable
 from typing import Any, Final
 
 from modelcrate.errors import FormatError, LimitError, UnsupportedError
+from modelcrate.legacy import script
 from modelcrate.legacy.context import Context
 from modelcrate.legacy.graph import ByteArray, Call, Dict, Global, Node, PersistentId, Set, describe
 from modelcrate.legacy.live import Tensors, torch_name, torch_value
@@ -43,16 +44,16 @@ Steps = Generator[tuple[Node, str], Any, object]
 
 
 def read_legacy(source: str | os.PathLike[str] | bytes, *, limits: Limits = DEFAULT) -> Any:
-    """The object in a pickle, joblib or ``torch.save`` file, as plain values. Nothing in the file is executed.
+    """The object in a pickle, joblib, ``torch.save`` or ``torch.jit.save`` file, as plain values; nothing in it is run.
 
     Containers, numbers, text, dates, NumPy arrays, and tensors on the CPU (dtype, shape, stride, and storages shared as
     in the file) are themselves; every other object, a whole ``torch.nn.Module`` too, is a ``Record`` of its class name,
     arguments and state; classes and functions are a ``Name``. What is shared or circular in the file is so in the
-    result.
+    result. Of TorchScript it is the module's attributes, one Record a module; the program is not looked at.
     Raises FormatError for a broken file, PolicyError for one that asks for known harm, LimitError, StorageError, and
-    UnsupportedError for tensors that are not dense and plain (sparse, quantised) and for TorchScript.
+    UnsupportedError for tensors that are not dense and plain (sparse, quantised).
     """
-    return values_of(read_for_conversion(source, limits=limits).root)
+    return values_of(read_for_conversion(source, limits=limits, script=True).root)
 
 
 def values_of(view: View) -> Any:
@@ -177,6 +178,8 @@ class _Reader:
                 return (yield from self._known_mapping(node, name, where))
             if name in _SEQUENCES:
                 return (yield from self._known_sequence(node, name, where))
+            if name in script.SEQUENCES or name == script.TAG:
+                return (yield from self._typed(node, name, where))
             try:
                 if arrays.is_array(node) and _holds_objects(node):
                     return (yield from self._objects(node, where))
@@ -257,6 +260,13 @@ class _Reader:
         if not (length is None or (type(length) is int and 0 <= length < 2**31)):
             raise FormatError("a deque whose length is none", where=where)
         return (yield from self._list(node, deque(maxlen=length), items, where))
+
+    def _typed(self, node: Call, name: str, where: str) -> Steps:
+        """A value of TorchScript beside what it says of its type."""
+        tag = node.args[1] if name == script.TAG and len(node.args) == 2 else ""
+        if type(tag) is not str or len(node.args) != (2 if name == script.TAG else 1) or node.states or node.appended:
+            raise FormatError(f"a call of {name} with other arguments than TorchScript writes", where=where)
+        return (yield node.args[0], where)
 
     def _record(self, node: Call, where: str) -> Steps:
         """Any other object: its class by name, everything else as values."""

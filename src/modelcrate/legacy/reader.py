@@ -11,6 +11,7 @@ from modelcrate.errors import FormatError, PolicyError, StorageError, Unsupporte
 from modelcrate.legacy.context import Context
 from modelcrate.legacy.detect import COMPRESSED, detect
 from modelcrate.legacy.machine import Data, Reading, read_pickle
+from modelcrate.legacy.script import Program
 from modelcrate.legacy.torchfile import read_torch
 from modelcrate.legacy.unpack import unpack_strictly
 from modelcrate.legacy.view import View
@@ -21,21 +22,28 @@ from modelcrate.limits import DEFAULT, Limits
 class LegacyFile:
     """One legacy file, read and not executed.
 
-    ``container`` is ``pickle``, ``torch`` (zip) or ``torch-legacy``; ``root`` the object that unpickling would give.
+    ``container`` is ``pickle``, ``torch`` (zip), ``torch-legacy`` or ``torchscript``; ``root`` the object that
+    unpickling would give; ``program`` what a TorchScript archive holds beside it.
     """
 
     container: str
     root: View
     reading: Reading
     size: int
+    program: Program | None = None
 
 
 def read_for_conversion(
-    source: str | os.PathLike[str] | bytes, *, limits: Limits = DEFAULT, name: str | None = None
+    source: str | os.PathLike[str] | bytes,
+    *,
+    limits: Limits = DEFAULT,
+    name: str | None = None,
+    script: bool = False,
 ) -> LegacyFile:
     """Read a pickle or ``torch.save`` file for conversion.
 
-    ``name`` begins the paths in errors; by default the file's name.
+    ``name`` begins the paths in errors; by default the file's name. ``script`` says that a TorchScript archive is
+    welcome, for the attributes of its module.
 
     :raises StorageError: the file can't be read.
     :raises FormatError: it is no pickle, or a broken one.
@@ -51,10 +59,11 @@ def read_for_conversion(
         data = unpack_strictly(data, kind, limits.inflated_bytes, where)
         kind = detect(data)
     refuse_dangerous(data, limits=limits, where=where)
+    program = None
     if kind in ("zip", "torch-legacy"):
-        file = read_torch(data, limits=limits, where=where)
-        context, reading = file.context(limits), file.reading
-        container = "torch" if kind == "zip" else "torch-legacy"
+        file = read_torch(data, limits=limits, where=where, script=script)
+        context, reading, program = file.context(limits), file.reading, file.program
+        container = "torch-legacy" if kind != "zip" else "torch" if program is None else "torchscript"
     elif kind not in ("pickle", "unknown"):
         raise UnsupportedError(f"{kind} content, not a pickle", where=where)
     else:
@@ -63,7 +72,8 @@ def read_for_conversion(
         if reading.end != len(data):
             raise FormatError(f"{len(data) - reading.end} bytes behind the end of the pickle", where=where)
         context, container = Context(limits=limits, size=len(data)), "pickle"
-    return LegacyFile(container=container, root=View(reading.root, where, context), reading=reading, size=len(data))
+    root = View(reading.root, where, context)
+    return LegacyFile(container=container, root=root, reading=reading, size=len(data), program=program)
 
 
 def refuse_dangerous(data: Data, *, limits: Limits = DEFAULT, where: str = "file") -> None:

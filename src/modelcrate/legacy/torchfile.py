@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from modelcrate.errors import FormatError, IntegrityError, UnsupportedError
 from modelcrate.legacy.context import Context
@@ -17,19 +18,23 @@ from modelcrate.legacy.names import name_of
 from modelcrate.legacy.storages import ITEM_SIZES, STORAGE_DTYPES, Storage, storage_from_id
 from modelcrate.limits import DEFAULT, Limits
 
+if TYPE_CHECKING:
+    from modelcrate.legacy.script import Program
+
 MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 
 
 @dataclass(slots=True, kw_only=True)
 class TorchFile:
-    """One ``torch.save`` file: the object's graph, and its storages by persistent id."""
+    """One ``torch.save`` file: the object's graph, its storages by persistent id, and TorchScript's program if any."""
 
     root: Node
     reading: Reading
     where: str
     size: int
     data_of: Callable[[str, int], bytes | memoryview]
+    program: Program | None = None
     _records: dict[str, bytes | memoryview] = field(default_factory=dict)
     _storages: dict[str, tuple[tuple[str | None, int], Storage]] = field(default_factory=dict)
 
@@ -61,16 +66,16 @@ class TorchFile:
         return Context(limits=limits, size=self.size, resolve=self.storage)
 
 
-def read_torch(data: Data, *, limits: Limits = DEFAULT, where: str = "file") -> TorchFile:
-    """Read a ``torch.save`` file of either layout.
+def read_torch(data: Data, *, limits: Limits = DEFAULT, where: str = "file", script: bool = False) -> TorchFile:
+    """Read a ``torch.save`` file of either layout; with ``script``, one of ``torch.jit.save`` too.
 
     :raises FormatError: it is neither, or breaks its layout.
-    :raises UnsupportedError: big-endian data, TorchScript, an unknown protocol.
+    :raises UnsupportedError: big-endian data, TorchScript without ``script``, an unknown protocol.
     """
     if data[:4] == b"PK\x03\x04":
         from modelcrate.legacy.torchzip import read_torch_zip
 
-        return read_torch_zip(data, limits=limits, where=where)
+        return read_torch_zip(data, limits=limits, where=where, script=script)
     return read_old_torch(data, limits=limits, where=where)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from modelcrate.errors import FormatError, IntegrityError, UnsupportedError
 from modelcrate.legacy.archive import Archive, read_archive
 from modelcrate.legacy.machine import Data, read_pickle
+from modelcrate.legacy.script import is_script, read_program
 from modelcrate.legacy.torchfile import TorchFile
 from modelcrate.limits import DEFAULT, Limits
 
@@ -25,18 +26,23 @@ def top_folder(archive: Archive) -> str:
     return tops.pop() + "/"
 
 
-def read_torch_zip(data: Data, *, limits: Limits = DEFAULT, where: str = "file") -> TorchFile:
-    """Read a zip of ``torch.save``.
+def read_torch_zip(data: Data, *, limits: Limits = DEFAULT, where: str = "file", script: bool = False) -> TorchFile:
+    """Read a zip of ``torch.save``, or with ``script`` one of ``torch.jit.save``, whose code is left alone.
 
     :raises FormatError: the archive is ambiguous, or not PyTorch's.
-    :raises UnsupportedError: TorchScript, big-endian storages.
+    :raises UnsupportedError: TorchScript that was not asked for, big-endian storages.
     """
     archive = read_archive(data, limits=limits, where=where)
     top = top_folder(archive)
     names = set(archive.names())
-    if top + "constants.pkl" in names or any(name.startswith(top + "code/") for name in names):
-        raise UnsupportedError("a TorchScript archive, which contains code", where=where)
-    for name in names:
+    program = None
+    if is_script(name[len(top) :] for name in names):
+        if not script:
+            raise UnsupportedError(
+                "a TorchScript archive, which contains code", where=where, hint="take its tensors with --weights-only"
+            )
+        program = read_program(archive, top, limits=limits, where=where)
+    for name in names if program is None else ():
         record = name[len(top) :]
         if record not in RECORDS and not record.startswith("data/"):
             raise FormatError(f"the member {name[:80]!r} is none of PyTorch's", where=where)
@@ -56,4 +62,4 @@ def read_torch_zip(data: Data, *, limits: Limits = DEFAULT, where: str = "file")
             raise IntegrityError(f"storage {key} is not in the archive", where=where)
         return archive.read(archive.entry(name))
 
-    return TorchFile(root=body.root, reading=body, where=where, size=len(data), data_of=data_of)
+    return TorchFile(root=body.root, reading=body, where=where, size=len(data), data_of=data_of, program=program)

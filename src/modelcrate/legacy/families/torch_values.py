@@ -24,12 +24,14 @@ import torch
 from modelcrate.errors import LimitError, UnsupportedError
 from modelcrate.format.extensions import DTYPE_SIZES
 from modelcrate.format.manifest import Omission
-from modelcrate.legacy.export import named_tensors
+from modelcrate.legacy.export import module_state, named_tensors
 from modelcrate.legacy.families.gretel_actgan import Translation
 from modelcrate.legacy.families.torch_module import Module, is_module, translate_module
 from modelcrate.legacy.read import values_of
 from modelcrate.legacy.record import Name, Record
+from modelcrate.legacy.script import Program
 from modelcrate.legacy.view import View
+from modelcrate.nn.dtypes import name_of
 from modelcrate.nn.nested import DEPTH
 from modelcrate.parts import MODULE, STATE_DICT, VALUES
 from modelcrate.storage.component import ComponentData
@@ -64,16 +66,57 @@ def translate_value(value: object, where: str) -> Translation:
     return _Values(where).translate(value)
 
 
-def translate_weights(view: View) -> Translation:
-    """Every tensor of a file under its dotted path, as one state dict; all else is left out."""
+def translate_weights(view: View, program: Program | None = None) -> Translation:
+    """Every tensor of a file under its dotted path, as one state dict; all else is left out.
+
+    Of a whole module these are what its ``state_dict()`` holds. ``program`` is what a TorchScript archive has beside
+    its module: its code is listed as left out, and its constants too, unless they are all the tensors that there are.
+    """
     where = view.path
-    tensors, aliases = named_tensors(values_of(view), where)
+    tensors = weights_of(values_of(view), where, script=program is not None)
+    held = [] if program is None else list(weights_of(values_of(program.constants()), where).items())
+    notes = []
+    if held and not tensors:
+        tensors = {f"constants.{name}": tensor for name, tensor in held}
+        notes.append(f"a frozen program: its {len(held)} tensors have no names, only numbers among its constants")
+        held = []
     if not tensors:
         raise UnsupportedError("there is no tensor in it", where=where)
-    tensors |= {name: tensors[kept] for name, kept in aliases.items()}
     component = state_dict_component(tensors, name="state_dict", role="state_dict", where=where)
-    found = Translation(model=(STATE_DICT, {}), components=[component], hyperparameters={})
+    found = Translation(model=(STATE_DICT, {}), components=[component], hyperparameters={}, notes=notes)
     found.omitted.append(Omission(what="everything but tensors", where=where, why="only the weights were asked for"))
+    if program is not None:
+        found.omitted += _program(program, held, where)
+    return found
+
+
+def weights_of(value: object, where: str, *, script: bool = False) -> dict[str, torch.Tensor]:
+    """Every tensor of a value by its dotted path, those that are tied under each of their names.
+
+    The modules of a ``script`` also have private lists that name their parameters again; those names go.
+    """
+    whole = module_state(value) if isinstance(value, Record) and is_module(value) else value
+    tensors, aliases = named_tensors(whole, where)
+    if script:
+        aliases = {name: kept for name, kept in aliases.items() if "._" not in f".{name}"}
+    return tensors | {name: tensors[kept] for name, kept in aliases.items()}
+
+
+def _program(program: Program, constants: list[tuple[str, torch.Tensor]], where: str) -> list[Omission]:
+    """What of a TorchScript program stays behind, a line a kind: crates carry no code."""
+    found = []
+    for what, members, why in (
+        ("code of the program", program.code, "a crate carries no code"),
+        ("what lies beside the module", program.others, "only the weights were asked for"),
+    ):
+        if members:
+            names = ", ".join(f"{name} ({size} bytes)" for name, size in members[:20])
+            more = f" and {len(members) - 20} more" if len(members) > 20 else ""
+            found.append(Omission(what=f"{what} (files: {len(members)})", where=names + more, why=why))
+    if constants:
+        shapes = ", ".join(f"{name}: {name_of(it.dtype)} {list(it.shape)}" for name, it in constants[:20])
+        what = f"{len(constants)} constants of the program ({shapes}{', …' if len(constants) > 20 else ''})"
+        found.append(Omission(what=what, where=f"{where}, constants.pkl", why="they have no names"))
     return found
 
 

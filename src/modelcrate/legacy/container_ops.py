@@ -32,18 +32,18 @@ class ContainerOps(LiteralOps):
         return items
 
     def empty_list(self) -> None:
-        self._charge(_LIST)
+        self.budget -= _LIST
         self.stack.append([])
 
     def empty_tuple(self) -> None:
         self.stack.append(())
 
     def empty_dict(self) -> None:
-        self._charge(_CONTAINER)
+        self.budget -= _CONTAINER
         self.stack.append(Dict())
 
     def empty_set(self) -> None:
-        self._charge(_CONTAINER)
+        self.budget -= _CONTAINER
         self.stack.append(Set())
 
     def list_of(self) -> None:
@@ -57,18 +57,18 @@ class ContainerOps(LiteralOps):
         self.stack.append(tuple(items))
 
     def tuple1(self) -> None:
-        self._charge(_TUPLE + _ITEM)
+        self.budget -= _TUPLE + _ITEM
         stack = self.stack
         stack[-1] = (stack[-1],)
 
     def tuple2(self) -> None:
-        self._charge(_TUPLE + 2 * _ITEM)
+        self.budget -= _TUPLE + 2 * _ITEM
         stack = self.stack
         second = stack.pop()
         stack[-1] = (stack[-1], second)
 
     def tuple3(self) -> None:
-        self._charge(_TUPLE + 3 * _ITEM)
+        self.budget -= _TUPLE + 3 * _ITEM
         stack = self.stack
         third = stack.pop()
         second = stack.pop()
@@ -111,7 +111,7 @@ class ContainerOps(LiteralOps):
     def setitem(self) -> None:
         value = self.stack.pop()
         key = self.stack.pop()
-        self._charge(_TUPLE + 3 * _ITEM)
+        self.budget -= _TUPLE + 3 * _ITEM
         self._assign([(key, value)])
 
     def setitems(self) -> None:
@@ -126,7 +126,7 @@ class ContainerOps(LiteralOps):
             else:
                 target.pairs = pairs
         elif isinstance(target, Call):
-            self._charge(_LIST)
+            self.budget -= _LIST
             target.assign(pairs)
         else:
             self._irregular(f"it assigns items to {describe(target)}")
@@ -170,14 +170,18 @@ class ContainerOps(LiteralOps):
         raise self._format(what)
 
     def binput(self) -> None:
-        self._store(self._number(1))
+        position = self.position
+        if position >= self.end:
+            self._straddle(position + 1)
+        self.position = position + 1
+        self._store(self.data[position])
 
     def long_binput(self) -> None:
-        self._store(self._number(4))
+        self._store(int.from_bytes(self._take(4), "little"))
 
     def memoize(self) -> None:
         memo = self.memo
-        if isinstance(memo, list) and len(memo) < self.limits.pickle_memo:
+        if type(memo) is list and len(memo) < self.memo_room:
             memo.append(self.stack[-1])
         else:
             self._store(len(memo))
@@ -185,13 +189,13 @@ class ContainerOps(LiteralOps):
     def _store(self, index: int) -> None:
         value = self.stack[-1]
         memo = self.memo
-        if isinstance(memo, list):
+        if type(memo) is list:
             size = len(memo)
+            if index == size and size < self.memo_room:
+                memo.append(value)
+                return
             if index < size:
                 memo[index] = value
-                return
-            if index == size and size < self.limits.pickle_memo:
-                memo.append(value)
                 return
             memo = self.memo = dict(enumerate(memo))
             self._charge(100 * size)
@@ -217,7 +221,7 @@ class ContainerOps(LiteralOps):
         self._recall(self.data[position])
 
     def long_binget(self) -> None:
-        self._recall(self._number(4))
+        self._recall(int.from_bytes(self._take(4), "little"))
 
     def _recall(self, index: int) -> None:
         try:

@@ -90,7 +90,11 @@ class LiteralOps(Stream):
         self.stack.append(self.data[position])
 
     def binint2(self) -> None:
-        self.stack.append(self._number(2))
+        start = self.position
+        self.position = start + 2
+        if self.position > self.end:
+            self._straddle(self.position)
+        self.stack.append(int.from_bytes(self.data[start : start + 2], "little"))
 
     def long1(self) -> None:
         self._long(self._number(1))
@@ -104,7 +108,7 @@ class LiteralOps(Stream):
     def _long(self, length: int) -> None:
         if length > self.limits.pickle_integer_bytes:
             raise self._limit(f"an integer of {length} bytes")
-        self._charge(length)
+        self.budget -= length
         self.stack.append(int.from_bytes(self._take(length), "little", signed=True))
 
     def float_text(self) -> None:
@@ -116,7 +120,11 @@ class LiteralOps(Stream):
             self.stack.append(Unknown(str(error), offset=self.at))
 
     def binfloat(self) -> None:
-        self.stack.append(_DOUBLE.unpack(self._take(8))[0])
+        start = self.position
+        self.position = start + 8
+        if self.position > self.end:
+            self._straddle(self.position)
+        self.stack.append(_DOUBLE.unpack_from(self.data, start)[0])
 
     def string_text(self) -> None:
         line = self._line()
@@ -163,7 +171,7 @@ class LiteralOps(Stream):
         if stop > self.end:
             self._straddle(stop)
         self.position = stop
-        self._charge(_TEXT + length)
+        self.budget -= _TEXT + length  # at most 311 bytes
         try:
             self.stack.append(self.data[start:stop].decode())
         except UnicodeDecodeError:
@@ -209,7 +217,7 @@ class LiteralOps(Stream):
     def _bytes(self, length: int) -> None:
         if length > self.size - self.position:
             raise self._cut()
-        self._charge(40)
+        self.budget -= 40
         data = self._take(length)
         if length > 3 and data[0] in _MAGIC_BYTES:
             self._blob(length)
@@ -224,7 +232,7 @@ class LiteralOps(Stream):
         length = self._number(8)
         if length > self.size - self.position:
             raise self._cut()
-        self._charge(96)
+        self.budget -= 96
         data = self._take(length)
         if length > 3 and data[0] in _MAGIC_BYTES:
             self._blob(length)
@@ -232,7 +240,7 @@ class LiteralOps(Stream):
 
     def next_buffer(self) -> None:
         self._unsupported("an out-of-band buffer, whose bytes are not in this file")
-        self._charge(64)
+        self.budget -= 64
         self.stack.append(OutOfBandBuffer(self.buffers, offset=self.at))
         self.buffers += 1
 

@@ -23,6 +23,8 @@ __all__ = ["COMPUTED", "Data", "Fault", "Machine", "Reading", "read_pickle", "su
 
 COMPUTED = "<computed>"
 """What a survey puts in the place of a name that the pickle computes; no honest pickler does that."""
+STEP = 512
+"""Opcodes between two looks at the budget, whatever they take; nodes of a fixed size are charged without a look."""
 _CALL = 128
 _LIST = 80
 """Bytes that a call or a name, and a call's first list, take; what the budget charges."""
@@ -76,19 +78,23 @@ class Machine(ContainerOps):
         if not 0 <= self.start < self.size:
             raise FormatError("no pickle here: the data ends", where=f"{self.where} at byte {self.start}")
         data, handlers, limit = self.data, HANDLERS, self.limits.pickle_opcodes
-        count = 0
+        count = step = 0
+        stopped: bool | None = None
         try:
-            while True:
-                position = self.position
-                if position == self.end:
-                    self._leave_frame()
-                self.at = position
-                self.position = position + 1
-                count += 1
-                if count > limit:
+            while not stopped:
+                if count >= limit:
                     raise self._limit(f"more than {limit} opcodes")
-                if handlers[data[position]](self):
-                    break
+                for step in range(1, min(STEP, limit - count) + 1):  # noqa: B007 (it says how far the loop came)
+                    position = self.position
+                    if position == self.end:
+                        self._leave_frame()
+                    self.at = position
+                    self.position = position + 1
+                    stopped = handlers[data[position]](self)
+                    if stopped:
+                        break
+                count, step = count + step, 0
+                self._check_budget()
         except IndexError:
             raise self._format("it takes more from the stack than lies there") from None
         except OverflowError as error:
@@ -96,7 +102,7 @@ class Machine(ContainerOps):
         except MemoryError:
             raise self._limit("not enough memory for what it asks for") from None
         finally:
-            self.count = count
+            self.count = count + step
         return self.reading(self.stack.pop(), None)
 
     def reading(self, root: Node, error: ModelcrateError | None) -> Reading:
@@ -139,7 +145,7 @@ class Machine(ContainerOps):
     def stack_global(self) -> None:
         name = self.stack.pop()
         module = self.stack.pop()
-        self._charge(_CALL)
+        self.budget -= _CALL
         if type(name) is str and type(module) is str:
             self.stack.append(self._global(module, name, "STACK_GLOBAL"))
             return
@@ -152,37 +158,40 @@ class Machine(ContainerOps):
             raise self._format("STACK_GLOBAL needs two texts")
 
     def _call(self, opcode: str, callee: Node, args: tuple[Node, ...], kwargs: Dict | None = None) -> Call:
-        self._charge(_CALL)
+        self.budget -= _CALL
         node = Call(callee, args, kwargs, offset=self.at, opcode=opcode)
-        self.calls.append(node)
-        if len(self.calls) > self.limits.pickle_calls:
+        calls = self.calls
+        calls.append(node)
+        if len(calls) > self.limits.pickle_calls:
             raise self._limit(f"more than {self.limits.pickle_calls} calls")
         return node
 
     def _arguments(self, args: Node) -> tuple[Node, ...]:
-        if type(args) is tuple:
-            return args
+        """The arguments of a call that are no tuple."""
         # The C unpickler insists on a tuple, the Python one unpacks anything that can be iterated.
         self._irregular(f"the arguments of a call are {describe(args)}, not a tuple")
         return tuple(args) if type(args) is list else (args,)
 
-    def reduce(self) -> None:
-        args = self._arguments(self.stack.pop())
+    def _callee_and_arguments(self) -> tuple[Node, tuple[Node, ...]]:
+        args = self.stack.pop()
+        if type(args) is not tuple:
+            args = self._arguments(args)
         callee = self.stack.pop()
-        self._callable(callee)
+        if type(callee) is not Global:
+            self._callable(callee)
+        return callee, args
+
+    def reduce(self) -> None:
+        callee, args = self._callee_and_arguments()
         self.stack.append(self._call("REDUCE", callee, args))
 
     def newobj(self) -> None:
-        args = self._arguments(self.stack.pop())
-        callee = self.stack.pop()
-        self._callable(callee)
+        callee, args = self._callee_and_arguments()
         self.stack.append(self._call("NEWOBJ", callee, args))
 
     def newobj_ex(self) -> None:
         kwargs = self.stack.pop()
-        args = self._arguments(self.stack.pop())
-        callee = self.stack.pop()
-        self._callable(callee)
+        callee, args = self._callee_and_arguments()
         if not isinstance(kwargs, Dict):
             self._irregular(f"the keyword arguments of a call are {describe(kwargs)}, not a dict")
             kwargs = None
@@ -212,7 +221,7 @@ class Machine(ContainerOps):
         target = self.stack[-1]
         if isinstance(target, Call):
             if not target.states:
-                self._charge(_LIST)
+                self.budget -= _LIST
             target.build(state)
             if self.joblib:
                 inline_array(
@@ -251,7 +260,7 @@ class Machine(ContainerOps):
         self._persistent(line.decode("latin-1"))
 
     def binpersid(self) -> None:
-        self._charge(_CALL)
+        self.budget -= _CALL
         self._persistent(self.stack.pop())
 
     def _persistent(self, value: Node) -> None:
@@ -270,7 +279,7 @@ class Machine(ContainerOps):
 
     def _extension(self, code: int) -> None:
         self._unsupported(f"extension code {code}, which only the process that wrote it can resolve")
-        self._charge(80)
+        self.budget -= 80
         node = Extension(code, offset=self.at)
         self.extensions.append(node)
         self.stack.append(node)

@@ -72,6 +72,7 @@ class Stream:
         self.stack: list[Node] = []
         self.fenced: list[list[Node]] = []
         self.memo: list[Node] | dict[int, Node] = []
+        self.memo_room = limits.pickle_memo
         self.buffers = 0
         self.globals: list[Global] = []
         self.calls: list[Call] = []
@@ -160,5 +161,8 @@ class Stream:
 
     def _charge(self, amount: int) -> None:
         self.budget -= amount
+        self._check_budget()
+
+    def _check_budget(self) -> None:
         if self.budget < 0:
             raise self._limit(f"its objects would fill more than {self.limits.pickle_memory >> 20} MiB")

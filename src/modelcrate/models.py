@@ -17,7 +17,7 @@ from modelcrate.errors import UnsupportedError, UsageError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest
 from modelcrate.format.manifest import Manifest
 from modelcrate.limits import DEFAULT, Limits
-from modelcrate.parts import CHECKPOINT, INFERENCE, MODULE, MODULES, STATE_DICT, SYNTHESIZER, VALUES, Parts
+from modelcrate.parts import CHECKPOINT, COPULA, INFERENCE, MODULE, MODULES, STATE_DICT, SYNTHESIZER, VALUES, Parts
 from modelcrate.storage.regions import IO
 from modelcrate.storage.source import Location
 
@@ -131,9 +131,12 @@ def _take_apart(model: object) -> Parts:
         from modelcrate.module_parts import modules_parts
 
         return modules_parts(model)
-    from modelcrate.synthesizer_parts import synthesizer_parts
+    from modelcrate.synthesizer_parts import copula_parts, synthesizer_parts
+    from modelcrate.tabular.copula.synthesizer import CopulaSynthesizer
     from modelcrate.tabular.synthesizer import Synthesizer
 
+    if isinstance(model, CopulaSynthesizer):
+        return copula_parts(model)
     if isinstance(model, Synthesizer):
         return synthesizer_parts(model)
     raise UsageError(
@@ -148,10 +151,16 @@ def _load_synthesizer(crate: Crate, config: Mapping[str, Any], device: torch.dev
     return load_synthesizer(crate, config, device)
 
 
+def _load_copula(crate: Crate, config: Mapping[str, Any], device: torch.device) -> Any:
+    from modelcrate.synthesizer_parts import load_copula
+
+    return load_copula(crate, config)
+
+
 def _load_package(crate: Crate, config: Mapping[str, Any], device: torch.device) -> Any:
     from modelcrate.inference.load import package_of
 
     return package_of(crate, config, device)
 
 
-_LOADERS = {SYNTHESIZER: _load_synthesizer, INFERENCE: _load_package}
+_LOADERS = {SYNTHESIZER: _load_synthesizer, COPULA: _load_copula, INFERENCE: _load_package}

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from modelcrate.crate import Crate
 from modelcrate.errors import FormatError, MismatchError
 from modelcrate.format.document import Fields
-from modelcrate.parts import SYNTHESIZER, Parts
+from modelcrate.parts import COPULA, SYNTHESIZER, Parts
 from modelcrate.storage.component import ComponentData
 from modelcrate.stored import StoredComponent
 
 if TYPE_CHECKING:
     import torch
 
+    from modelcrate.tabular.copula.synthesizer import CopulaSynthesizer
     from modelcrate.tabular.randomstate import RandomState
     from modelcrate.tabular.sampler import ConditionalSampler
     from modelcrate.tabular.synthesizer import Synthesizer
@@ -63,6 +64,37 @@ def load_synthesizer(crate: Crate, config: Mapping[str, Any], device: torch.devi
     )
     synthesizer.hyperparameters = dict(crate.manifest.hyperparameters)
     return synthesizer
+
+
+def load_copula(crate: Crate, config: Mapping[str, Any]) -> CopulaSynthesizer:
+    """The Gaussian copula in a crate. Raises as :func:`load_synthesizer`."""
+    from modelcrate.tabular.copula.config import CopulaConfig
+    from modelcrate.tabular.copula.joint import Joint
+    from modelcrate.tabular.copula.synthesizer import CopulaSynthesizer
+    from modelcrate.tabular.table import Table
+
+    parts = _by_type(crate)
+    settings = CopulaConfig.from_document(dict(config), "manifest.model.config")
+    joint = Joint.from_document(*_state(parts, Joint.type_tag))
+    table = Table.from_document(*_state(parts, Table.type_tag))
+    if parts:
+        raise FormatError(f"a copula has no part of type {next(iter(parts))!r}", where="manifest.components")
+    synthesizer = CopulaSynthesizer(joint=joint, table=table, config=settings)
+    synthesizer.hyperparameters = dict(crate.manifest.hyperparameters)
+    return synthesizer
+
+
+def copula_parts(synthesizer: CopulaSynthesizer) -> Parts:
+    """The parts of a live Gaussian copula, as :func:`load_copula` wants them."""
+    joint, table = synthesizer.core.joint, synthesizer.table
+    return Parts(
+        model=(COPULA, synthesizer.config.to_document()),
+        components=[
+            ComponentData(name="joint", role="distribution", type=joint.type_tag, state=joint.to_document()),
+            ComponentData(name="table", role="table", type=table.type_tag, state=table.to_document()),
+        ],
+        hyperparameters=synthesizer.hyperparameters,
+    )
 
 
 def synthesizer_parts(synthesizer: Synthesizer) -> Parts:

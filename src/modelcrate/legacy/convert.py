@@ -11,18 +11,19 @@ from modelcrate.crate_writer import Form, write_crate
 from modelcrate.errors import MismatchError, UnsupportedError, UsageError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest, digest_of
 from modelcrate.format.manifest import Manifest, Omission, Provenance, Source, identity
-from modelcrate.legacy.families import ctgan, ctgan_02, gretel_actgan
+from modelcrate.legacy.families import ctgan, ctgan_02, gretel_actgan, sdv17
 from modelcrate.legacy.families.gretel_actgan import Translation
 from modelcrate.legacy.reader import LegacyFile, map_file, read_for_conversion
 from modelcrate.legacy.view import View
 from modelcrate.limits import DEFAULT, Limits
-from modelcrate.parts import SYNTHESIZER
+from modelcrate.parts import COPULA, SYNTHESIZER
 from modelcrate.version import __version__
 
 FAMILIES: Final[dict[str, Callable[[View], Translation]]] = {
     gretel_actgan.MODEL: gretel_actgan.translate,
     **ctgan.TRANSLATORS,
     ctgan_02.MODEL: ctgan_02.translate,
+    **sdv17.TRANSLATORS,
 }
 """Translators by the class of the object that a file holds."""
 ROOT: Final = "model"
@@ -71,6 +72,8 @@ def convert(
     found = translate(legacy.root)
     if found.model[0] == SYNTHESIZER:
         _check(found)
+    elif found.model[0] == COPULA:
+        _check_copula(found)
     data = map_file(source)
     provenance = Provenance(
         producer={"modelcrate": __version__},
@@ -142,3 +145,17 @@ def _check(found: Translation) -> None:
     shape = parts["generator"].config
     if (shape["embedding_dim"], shape["data_dim"]) != generator_shape(transformer, sampler, config):
         raise MismatchError("the generator's width is not that of its transformer and sampler", where=ROOT)
+
+
+def _check_copula(found: Translation) -> None:
+    from modelcrate.tabular.copula.config import CopulaConfig
+    from modelcrate.tabular.copula.joint import Joint
+    from modelcrate.tabular.copula.synthesizer import check_copula
+    from modelcrate.tabular.table import Table
+
+    parts = {part.name: part for part in found.components}
+    CopulaConfig.from_document(dict(found.model[1]), f"{ROOT}.config")
+    check_copula(
+        joint=Joint.from_document(parts["joint"].state, f"{ROOT}.joint"),
+        table=Table.from_document(parts["table"].state, f"{ROOT}.table"),
+    )

@@ -17,12 +17,14 @@ import torch
 
 from modelcrate.errors import UnsupportedError, UsageError
 from modelcrate.tabular.conditions import Group, groups, matching
+from modelcrate.tabular.core import Core
 from modelcrate.tabular.draws import LegacyDraws, Reversal
 from modelcrate.tabular.randomstate import RandomState
+from modelcrate.tabular.session import Session
 
 if TYPE_CHECKING:
     from modelcrate.tabular.config import ReplayRules
-    from modelcrate.tabular.core import Core
+    from modelcrate.tabular.copula.core import JointCore
     from modelcrate.tabular.table import Table
 
 FIXED_SEED = 73251
@@ -40,7 +42,7 @@ Call = Literal["sample", "conditions", "known"]
 
 
 class Replay:
-    """One call of the original in a fresh process: generators that go on from draw to draw.
+    """Calls of the original in a fresh process, one after another: generators that go on from draw to draw.
 
     ``model_seed`` gives the model generators of its own, as ``randomize_samples=False`` does; ``stored`` starts them
     from a stored state. Raises :class:`UsageError` for a seed out of range, :class:`UnsupportedError` for a model
@@ -49,7 +51,7 @@ class Replay:
 
     def __init__(
         self,
-        core: Core,
+        core: Core | JointCore,
         table: Table,
         *,
         seed: int,
@@ -62,7 +64,11 @@ class Replay:
             raise UsageError(f"a replayed seed is between 0 and {SEED_BOUND - 1}", where="replay")
         self.core = core
         self.table = table
+        self.made_up = frozenset(table.made_up)
         self.rules: ReplayRules = core.config.replay
+        self.session = Session.resume(table)
+        if self.rules.model_seed is not None:
+            model_seed = self.rules.model_seed
         self.random = Random(seed)
         self.outer = LegacyDraws(np.random.RandomState(seed))
         if stored is not None:
@@ -81,7 +87,7 @@ class Replay:
         """The rows of known cells completed, labelled and ordered as ``frame`` is; fewer where too few match."""
         parts: list[pd.DataFrame] = []
         for group in groups(frame):
-            modelled = self.table.forward(group.known, self.outer)
+            modelled = self.table.forward(group.known, self.outer, self.session)
             sampled = self._batch(len(group.places), call, group, modelled or None)
             parts.append(sampled.set_axis(group.places[: len(sampled)]))
         parts = [part for part in parts if len(part)]
@@ -99,9 +105,10 @@ class Replay:
         if len(found) != 1 or len(found[0].known) != 1:
             raise UsageError("the original asks for one category of one column", where="conditions")
         ((column, value),) = found[0].known.items()
-        if column not in dict(self.core.sampler.columns):
+        core = self.core
+        if not isinstance(core, Core) or column not in dict(core.sampler.columns):
             raise UsageError("the original asks for categories of discrete columns only", where="conditions")
-        encoding = next(each.encoding for each in self.core.transformer.columns if each.name == column)
+        encoding = next(each.encoding for each in core.transformer.columns if each.name == column)
         if not encoding.knows(value):
             raise UsageError(f"{value!r} does not occur in the training data", where=f"conditions[{column!r}]")
         return self._batch(len(found[0].places), "conditions", None, {column: value})
@@ -111,6 +118,8 @@ class Replay:
     ) -> dict[str, np.ndarray]:
         """What the inner synthesizer gives: modelled columns of shape (rows,)."""
         core = self.core
+        if not isinstance(core, Core):
+            return core.remade(rows, known or {}, self.inner)
         batch = core.config.batch_size
         core.check_room(batch)
         fixed: torch.Tensor | None = None
@@ -153,11 +162,14 @@ class Replay:
         before: pd.DataFrame | None,
     ) -> pd.DataFrame:
         modelled = self.modelled(rows, known, call)
-        frame = self.table.reverse(modelled, rows, self._how(self.outer, call), self.random)
+        given = {} if group is None else {name: group.known[name] for name in group.known if name in self.made_up}
+        frame = self.table.reverse(
+            modelled, rows, self._how(self.outer, call), self.random, session=self.session, known=given
+        )
         if before is not None and len(before.columns):
             frame = pd.concat([before, frame], ignore_index=True)
         frame = self.table.constraints.filter_valid(frame)
-        return frame if group is None else matching(frame, group.known, signed=True)
+        return frame if group is None else matching(frame, group.known, signed=self.rules.signed)
 
     def _batch(self, wanted: int, call: Call, group: Group | None, known: Mapping[str, object] | None) -> pd.DataFrame:
         """Rejection as the original schedules it; how many rows a round asks for decides all draws after it."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
+from modelcrate.legacy.families.copulas import distribution
 from modelcrate.legacy.families.known import cell, cells, dtype_name, refuse_unknown
 from modelcrate.legacy.view import View
 
@@ -335,6 +336,11 @@ def _float(view: View) -> Document:
     return _number(view)
 
 
+def _normal_score(view: View) -> Document:
+    refuse_unknown(view, (*_FLOAT_NAMES, "distribution", "_distributions", "_distribution", "_univariate"))
+    return {"type": "normal_score", "distribution": distribution(view["_univariate"]), "number": _number(view)}
+
+
 def _flag(view: View) -> Document:
     refuse_unknown(view, (*_BASE, *_NULLS))
     return {"type": "flag", "missing": _missing(view)}
@@ -399,6 +405,7 @@ def _empty(view: View) -> Document:
 
 _TRANSLATORS: Final[dict[str, Callable[[View], Document]]] = {
     FLOAT: _float,
+    f"{_RDT}.numerical.GaussianNormalizer": _normal_score,
     ONE_HOT: one_hot,
     f"{_RDT}.boolean.BinaryEncoder": _flag,
     f"{_RDT}.categorical.FrequencyEncoder": _frequency,

@@ -45,7 +45,7 @@ def translate_table(view: View) -> Document:
             raise UnsupportedError("a table of sequences", where=given.path)
     return {
         "fields": _fields(view),
-        "columns": _columns(view["_hyper_transformer"]),
+        "columns": translate_columns(view["_hyper_transformer"]),
         "constraints": translate_set(view["_constraints"], view["_constraints_to_reverse"]),
         "primary_key": _primary_key(view["_primary_key"]),
     }
@@ -89,7 +89,8 @@ def dtypes_of(view: View) -> dict[str, str]:
     return found
 
 
-def _columns(view: View) -> list[Document]:
+def translate_columns(view: View) -> list[Document]:
+    """The columns of a fitted ``HyperTransformer`` in the order of its input. Raises as :func:`translate_table`."""
     view = view.attributes("rdt.hyper_transformer.HyperTransformer")
     refuse_unknown(view, _HYPER_NAMES)
     if not view["_fitted"].boolean():

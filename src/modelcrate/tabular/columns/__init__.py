@@ -7,12 +7,13 @@ from modelcrate.tabular.columns.base import Encoding, MatrixEncoding, TableEncod
 from modelcrate.tabular.columns.binary import Binary
 from modelcrate.tabular.columns.category import Frequency, Label, OneHot
 from modelcrate.tabular.columns.flag import Empty, Flag, Identity
+from modelcrate.tabular.columns.gaussian import NormalScore
 from modelcrate.tabular.columns.modes import ModeSpecific
 from modelcrate.tabular.columns.number import Number
 from modelcrate.tabular.columns.timestamp import Timestamp
 
 TABLE_ENCODINGS: dict[str, type[TableEncoding]] = {
-    kind.tag: kind for kind in (Number, Frequency, Label, OneHot, Flag, Empty, Identity, Timestamp)
+    kind.tag: kind for kind in (Number, Frequency, Label, OneHot, Flag, Empty, Identity, Timestamp, NormalScore)
 }
 MATRIX_ENCODINGS: dict[str, type[MatrixEncoding]] = {kind.tag: kind for kind in (ModeSpecific, OneHot, Binary)}
 

@@ -1,0 +1,50 @@
+"""What draws a Gaussian copula's rows: correlated scores, turned into values column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from modelcrate.errors import UsageError
+from modelcrate.tabular.copula.config import CopulaConfig
+from modelcrate.tabular.copula.joint import Joint, Normal
+from modelcrate.tabular.draws import CounterDraws, LegacyDraws
+
+BLOCK_ROWS: Final = 2048
+"""Rows that are made at once when nothing is replayed; part of what a seed means."""
+
+
+class JointCore:
+    """A joint distribution in the place of a generator; makes modelled columns, float64 of shape (n,)."""
+
+    def __init__(self, joint: Joint, config: CopulaConfig) -> None:
+        self.joint = joint
+        self.config = config
+
+    def given(self, known: Mapping[str, object]) -> tuple[Normal, dict[str, float]]:
+        """The distribution of the scores that are free, and the known cells as numbers, those of the model alone."""
+        cells: dict[str, float] = {}
+        for name, value in known.items():
+            if name in self.joint.names:
+                try:
+                    cells[name] = float(value)  # type: ignore[arg-type]
+                except (TypeError, ValueError, OverflowError):
+                    raise UsageError(f"{value!r} is no number", where=f"conditions[{name!r}]") from None
+        return self.joint.given(cells), cells
+
+    def block(
+        self, draws: CounterDraws, normal: Normal, root: np.ndarray, known: Mapping[str, float]
+    ) -> dict[str, np.ndarray]:
+        """One block of modelled columns: ``BLOCK_ROWS`` rows whose bits depend on the arguments alone."""
+        noise = draws.generator.standard_normal((BLOCK_ROWS, len(normal.names)))
+        return self.joint.values(normal, normal.means + noise @ root, known)
+
+    def remade(self, rows: int, known: Mapping[str, object], draws: LegacyDraws) -> dict[str, np.ndarray]:
+        """The original's modelled columns, ``rows`` of them: it draws from NumPy's legacy multivariate normal."""
+        normal, cells = self.given(known)
+        scores = np.empty((rows, 0))
+        if normal.names:
+            scores = draws.state.multivariate_normal(normal.means, normal.covariance, size=rows, check_valid="ignore")
+        return self.joint.values(normal, scores, cells)

@@ -1,0 +1,66 @@
+"""A Gaussian copula that makes rows: the synthesizer without a network."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any
+
+import pandas as pd
+import torch
+
+from modelcrate.errors import MismatchError
+from modelcrate.tabular.copula.config import CopulaConfig
+from modelcrate.tabular.copula.core import BLOCK_ROWS, JointCore
+from modelcrate.tabular.copula.joint import Joint
+from modelcrate.tabular.draws import CounterDraws, Reversal
+from modelcrate.tabular.synthesizer import Synthesizer
+from modelcrate.tabular.table import Table
+
+
+class CopulaSynthesizer(Synthesizer):
+    """A trained Gaussian copula. Made by :func:`modelcrate.load`; safe to use from several threads.
+
+    Known cells of ``conditions=`` are conditioned on in the joint distribution; rows that do not have them after all,
+    and those that constraints refuse, are drawn again. Raises :class:`MismatchError` where the parts do not fit.
+    """
+
+    core: JointCore  # type: ignore[assignment]
+    config: CopulaConfig  # type: ignore[assignment]
+
+    def __init__(self, *, joint: Joint, table: Table, config: CopulaConfig) -> None:
+        check_copula(joint=joint, table=table)
+        self.core = JointCore(joint, config)
+        self.table = table
+        self.config = config
+        self.random_state = None
+        self.hyperparameters: Mapping[str, Any] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """The CPU: there is no network."""
+        return torch.device("cpu")
+
+    def derived(self) -> list[tuple[str, str, int]]:
+        return [*self.table.derived(), *self.core.joint.derived()]
+
+    def _blocks(self, key: int, stream: int, known: Mapping[str, object] | None) -> Iterator[pd.DataFrame]:
+        normal, cells = self.core.given(known or {})
+        root = normal.root()
+        for number in itertools.count():
+            draws = CounterDraws(key, number, stream=stream)
+            modelled = self.core.block(draws, normal, root, cells)
+            random = Random(f"{key} {stream} {number}")
+            yield self.table.reverse(modelled, BLOCK_ROWS, Reversal(draws=draws), random)
+
+    def _refuse_unseen(self, known: Mapping[str, object]) -> None:
+        """Nothing to refuse here: encodings refuse what can't be encoded, and any number has a score."""
+
+
+def check_copula(*, joint: Joint, table: Table) -> None:
+    """Raise :class:`MismatchError` where the joint distribution has a column that the table does not make."""
+    outputs = set(table.outputs)
+    unknown = [name for name in joint.names if name not in outputs]
+    if unknown:
+        raise MismatchError(f"the joint distribution has a column {unknown[0]!r} that the table does not make")

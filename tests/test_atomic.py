@@ -96,7 +96,7 @@ def test_g18_a_disk_that_refuses(
     tmp_path: Path, form: str, call: str, code: int, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = getattr(os, call)
-    allowed = 1 if call == "write" else 0
+    allowed = 0
 
     def refuse(*args: object) -> object:
         nonlocal allowed
@@ -105,14 +105,15 @@ def test_g18_a_disk_that_refuses(
             return real(*args)
         raise OSError(code, os.strerror(code))
 
-    target = small_crate(tmp_path / "old", form=form)
+    small_crate(tmp_path / "old", form=form)
     before = tree(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(os, call, refuse)
-        with pytest.raises(StorageError, match=word):
-            write_crate(tmp_path / "new", components=small_components(), form=form)
-        with pytest.raises(StorageError, match=word):
-            write_crate(target, components=small_components(), form=form, overwrite=True)
+        for components, first in ((small_components(), 0), (large_components(1, 9 << 20), 3 * (call == "write"))):
+            for name, overwrite in (("new", False), ("old", True)):
+                allowed = first
+                with pytest.raises(StorageError, match=word):
+                    write_crate(tmp_path / name, components=components, form=form, overwrite=overwrite)
     assert tree(tmp_path) == before
     assert os.listdir(tmp_path) == ["old"]
 

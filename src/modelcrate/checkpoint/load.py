@@ -26,6 +26,7 @@ from modelcrate.checkpoint.progress import Progress, prepare_scaler
 from modelcrate.checkpoint.report import CheckpointWarning, Restored
 from modelcrate.crate import Crate
 from modelcrate.crate import open as open_crate
+from modelcrate.device_errors import device_errors
 from modelcrate.errors import FormatError, MismatchError, ModelcrateError, UnsupportedError, UsageError
 from modelcrate.format.document import Fields
 from modelcrate.limits import DEFAULT, Limits
@@ -324,6 +325,7 @@ class _Plan:
         )
 
 
+@device_errors()
 def load_checkpoint(
     location: Location,
     *,

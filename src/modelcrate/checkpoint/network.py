@@ -24,7 +24,7 @@ from modelcrate.module_parts import module_component
 from modelcrate.nn import nested, prefix, walk
 from modelcrate.nn.nested import Tensors, TensorSink, check_tensor
 from modelcrate.nn.state import stored_name
-from modelcrate.nn.tensors import tensor_data
+from modelcrate.nn.tensors import copy_into, tensor_data
 from modelcrate.storage.component import ComponentData
 from modelcrate.stored import StoredComponent
 
@@ -145,9 +145,8 @@ def prepare(
 
     def apply() -> None:
         try:
-            with torch.no_grad():
-                for target, value in copies:
-                    target.copy_(value)
+            for target, value in copies:
+                copy_into(target, value)
             for action in actions:
                 action()
         except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:

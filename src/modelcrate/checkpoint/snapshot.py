@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from modelcrate.nn.tensors import copy_into
+
 
 class Snapshot:
     """Copies tensors into host memory that it keeps: a run's second snapshot allocates nothing.
@@ -21,7 +23,7 @@ class Snapshot:
             pinned = tensor.is_cuda
             buffer = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=pinned)
             self._buffers[name] = buffer
-        return buffer.copy_(tensor.detach())
+        return copy_into(buffer, tensor.detach())
 
     def clear(self) -> None:
         """Give the memory back."""

@@ -49,12 +49,15 @@ class Digest:
         return f"{self.algorithm}:{self.hex}"
 
 
-def new_hasher(algorithm: str = DEFAULT_ALGORITHM) -> Hasher:
-    """A fresh hasher; UsageError for an algorithm that format 1 doesn't have."""
+def new_hasher(algorithm: str = DEFAULT_ALGORITHM, *, threads: int | None = None) -> Hasher:
+    """A fresh hasher; UsageError for an algorithm that format 1 doesn't have.
+
+    ``threads`` bounds the cores that one large ``update`` may use, where the algorithm can use several.
+    """
     if algorithm == "blake3":
         from blake3 import blake3
 
-        return blake3(max_threads=blake3.AUTO)
+        return blake3(max_threads=blake3.AUTO if threads is None else threads)
     if algorithm == "sha256":
         import hashlib
 

@@ -33,6 +33,7 @@ from modelcrate.nn.optimizer_document import (
     read_parameters,
     slug,
 )
+from modelcrate.nn.tensors import copy_into
 
 OPTIMIZER_TYPE = "training.optimizer/1"
 
@@ -338,7 +339,7 @@ def _placed(value: Any, parameter: torch.Tensor, on_host: bool | None) -> Any:
         if value.ndim == 0 and on_host is not False:
             return value.clone()
         if value.shape == parameter.shape:
-            return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+            return copy_into(torch.empty_like(parameter, dtype=value.dtype, requires_grad=False), value)
         return value.to(parameter.device, copy=True)
     if isinstance(value, list | tuple):
         return type(value)([_placed(item, parameter, on_host) for item in value])

@@ -20,17 +20,10 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from modelcrate.errors import StorageError, UsageError
-from modelcrate.format.buffers import Buffer
+from modelcrate.storage.output import Output
 from modelcrate.storage.regions import storage_error
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-SYNC_EVERY = 64 << 20
-"""Bytes after which a sync is started in the background."""
 
 _WRITE = (
     os.O_RDWR
@@ -120,59 +113,6 @@ def create_file(path: str) -> Iterator[Output]:
     """A new file to write to, durable when the block ends; raises OSError."""
     with _output(os.open(path, _WRITE, 0o666)) as output:
         yield output
-
-
-class Output:
-    """A file being written, whose bytes go to the disk while more of them come.
-
-    Left to the last fsync, a gigabyte waits in memory until the end; synced behind the writer's back every
-    :data:`SYNC_EVERY` bytes, the disk works all along, which halves the time of a durable save.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._unsynced = 0
-        self._thread: ThreadPoolExecutor | None = None
-        self._sync: Future[None] | None = None
-
-    def write(self, data: Buffer) -> None:
-        """Write all of ``data`` at the current position; raises OSError."""
-        view = memoryview(data)
-        position = 0
-        while position < len(view):
-            position += os.write(self._descriptor, view[position:])
-        self._unsynced += position
-        if self._unsynced >= SYNC_EVERY and (self._sync is None or self._sync.done()):
-            self._start_sync()
-
-    def rewrite(self, data: Buffer, offset: int) -> None:
-        """Write all of ``data`` at ``offset``, and return to the current position; raises OSError."""
-        end = os.lseek(self._descriptor, 0, os.SEEK_CUR)
-        os.lseek(self._descriptor, offset, os.SEEK_SET)
-        self.write(data)
-        os.lseek(self._descriptor, end, os.SEEK_SET)
-
-    def finish(self) -> None:
-        """Return when everything is on the disk; raises OSError."""
-        if self._sync is not None:
-            self._sync.result()
-        os.fsync(self._descriptor)
-
-    def close(self) -> None:
-        """Close the file, after the sync that may still be using it."""
-        if self._thread is not None:
-            self._thread.shutdown()
-        os.close(self._descriptor)
-
-    def _start_sync(self) -> None:
-        if self._sync is not None:
-            self._sync.result()
-        if self._thread is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._thread = ThreadPoolExecutor(1)
-        self._sync = self._thread.submit(getattr(os, "fdatasync", os.fsync), self._descriptor)
-        self._unsynced = 0
 
 
 @contextlib.contextmanager

@@ -1,41 +1,27 @@
 """Writing a crate, one file or a folder, in one pass over the members' memory.
 
-Bytes go from where they are (a tensor's own memory) to the file in large writes, while two threads compute checksum
-and digest of the same bytes; nothing is assembled in between. The manifest comes last, when the digests are known.
+Bytes go from where they are (a tensor's own memory) to the file block by block, while checksum and digest of the same
+bytes are computed; nothing is assembled in between. The manifest comes last, when the digests are known.
 """
 
 from __future__ import annotations
 
 import os
-import zlib
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from modelcrate.errors import UsageError
-from modelcrate.format.buffers import Buffer, byte_view
-from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest, new_hasher
+from modelcrate.format.buffers import Buffer
+from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest
 from modelcrate.format.names import MANIFEST_NAME, check_member_name, check_member_set
 from modelcrate.storage import ziplayout as zl
-from modelcrate.storage.atomic import Output, create_file, replacing_file, replacing_folder
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-STEP = 8 << 20
-"""Bytes of one write; hashing runs at most :data:`AHEAD` steps behind, so generated chunks don't pile up in memory."""
-AHEAD = 4
-GATHER = 1 << 20
-"""Small chunks are put together up to this size: a piece that goes through three threads costs 50 microseconds."""
-SMALL = 1 << 16
-INLINE = 1 << 20
-"""Members up to this size are hashed in the writing thread; handing them over would cost more."""
+from modelcrate.storage.atomic import create_file, replacing_file, replacing_folder
+from modelcrate.storage.output import Output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """A member to be written: ``chunks()`` yields exactly ``size`` bytes, and never reuses memory that it yielded."""
+    """A member to be written: ``chunks()`` yields exactly ``size`` bytes."""
 
     size: int
     chunks: Callable[[], Iterable[Buffer]]
@@ -122,51 +108,10 @@ def _check(members: Mapping[str, Payload]) -> None:
 
 
 def _copy(output: Output, payload: Payload, algorithm: str) -> Written:
-    """Write a member at the current position, and compute its checksum and digest on the way."""
-    hasher = new_hasher(algorithm)
-    crc = 0
-    total = 0
-
-    def checksum(piece: memoryview) -> None:
-        nonlocal crc
-        crc = zlib.crc32(piece, crc)
-
-    def pieces() -> Iterable[memoryview]:
-        nonlocal total
-        gathered = bytearray()
+    """Append a member, and compute its checksum and digest on the way."""
+    with output.summed(algorithm) as sums:
         for chunk in payload.chunks():
-            view = byte_view(chunk)
-            total += len(view)
-            if len(view) <= SMALL:
-                gathered += view
-            if gathered and (len(view) > SMALL or len(gathered) >= GATHER):
-                yield memoryview(gathered)
-                gathered = bytearray()
-            if len(view) > SMALL:
-                for start in range(0, len(view), STEP):
-                    yield view[start : start + STEP]
-        if gathered:
-            yield memoryview(gathered)
-
-    if payload.size <= INLINE:
-        for piece in pieces():
-            hasher.update(piece)
-            checksum(piece)
-            output.write(piece)
-    else:
-        from concurrent.futures import ThreadPoolExecutor
-
-        # One thread for each of the two, so that each sees the pieces in their order.
-        with ThreadPoolExecutor(1) as digests, ThreadPoolExecutor(1) as checksums:
-            pending: deque[Future[object]] = deque()
-            for piece in pieces():
-                pending.append(digests.submit(hasher.update, piece))
-                pending.append(checksums.submit(checksum, piece))
-                output.write(piece)
-                while len(pending) > 2 * AHEAD:
-                    pending.popleft().result()
-            for future in pending:
-                future.result()
-    if total != payload.size:
-        raise UsageError(f"a member of {payload.size} bytes was announced, {total} came")
-    return Written(size=total, digest=Digest(algorithm, hasher.hexdigest()), crc=crc)
+            output.write(chunk)
+    if sums.size != payload.size:
+        raise UsageError(f"a member of {payload.size} bytes was announced, {sums.size} came")
+    return Written(size=sums.size, digest=sums.digest, crc=sums.crc)

@@ -112,10 +112,7 @@ def _assemble(
 ) -> Translation:
     attributes, features = _outputs(view["attribute_outputs"]), _outputs(view["feature_outputs"])
     steps = config["max_sequence_len"].integer()
-    if converter is not None:
-        layout, names = _layout(converter, kind, steps)
-    else:
-        layout, names = _oldest_layout(view)
+    layout, names = _oldest_layout(view) if converter is None else _layout(converter, kind, steps)
     if layout is not None and layout["type"] == "long":
         flag = layout["flag"]
         if flag is not None and 0 <= flag <= len(names[1]):
@@ -272,7 +269,7 @@ def _range(view: View) -> str:
 Names: TypeAlias = "tuple[list[str | int], list[str | int]]"
 
 
-def _layout(view: View, kind: str | None, steps: int) -> tuple[Document, Names]:
+def _layout(view: View, kind: str | None, steps: int) -> tuple[Document | None, Names]:
     is_object = kind in (_WIDE[1], _LONG[1])
 
     def part(name: str) -> View:

@@ -96,7 +96,7 @@ class Wide(Layout):
             listed = _reference(values, possible[position], faithful)
             number = _is_number(kinds[position], faithful)
             found[name] = settle(values, listed, numeric=number, discrete=name in self.discrete, faithful=faithful)
-        return frame_of({name: found[name] for name in self.order}, rows)
+        return frame_of({name: found[name] for name in self.order}, rows)  # type: ignore[misc]  # labels may be numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -161,28 +161,28 @@ class Long(Layout):
             assert made.attributes is not None
             columns.append((name, np.repeat(made.attributes[:, position], lengths), kind.possible(), kind))
         numbers = np.repeat(np.arange(start, start + count), lengths)
-        times = self._times(steps)
-        beside = [] if self.example is None else [(self.example, numbers, numbers, None)]
-        if times is not None:
-            beside.append((self.time, np.broadcast_to(times, (count, steps))[inside], times, None))  # type: ignore[arg-type]
+        beside: list[tuple[Name, np.ndarray, np.ndarray, Variable | None]] = []
+        if self.example is not None:
+            beside.append((self.example, numbers, numbers, None))
+        if self.time is not None:
+            times = self._times(steps)
+            beside.append((self.time, np.broadcast_to(times, (count, steps))[inside], times, None))
         found: dict[Any, np.ndarray] = {}
         if self.numeric:
-            columns += beside  # type: ignore[arg-type]
+            columns += beside
         shared = np.result_type(rows.dtype, *(values.dtype for _, values, _, _ in columns))
-        for name, values, possible, kind in columns:
+        for name, values, possible, variable in columns:
             cells = values.astype(shared)
             listed = _reference(cells, possible, faithful)
-            number = self.numeric or _is_number(kind, faithful)
+            number = self.numeric or _is_number(variable, faithful)
             whole = name in self.discrete or name == self.example
             found[name] = settle(cells, listed, numeric=number, discrete=whole, faithful=faithful)
         if not self.numeric:
             for name, values, possible, _ in beside:
                 found[name] = settle(values, possible, numeric=False, discrete=False, faithful=faithful)
-        return frame_of({name: found[name] for name in self.order}, len(rows))
+        return frame_of({name: found[name] for name in self.order}, len(rows))  # type: ignore[misc]
 
-    def _times(self, steps: int) -> np.ndarray | None:
-        if self.time is None:
-            return None
+    def _times(self, steps: int) -> np.ndarray:
         cells = [self.times.values[step % len(self.times)] for step in range(steps)]
         # what NumPy makes of a plain list decides what the other columns pass through
         plain = all(isinstance(cell, (bool, int, float, str, np.generic)) for cell in cells)

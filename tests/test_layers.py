@@ -21,7 +21,8 @@ LAYERS: dict[str, int] = {
     "storage": 2,
     "tabular": 3, "nn": 3,
     "crate": 4, "crate_writer": 4, "stored": 4, "parts": 4, "models": 4, "module_parts": 4, "synthesizer_parts": 4,
-    "values_parts": 4,
+    "series_parts": 4,
+    "values_parts": 4, "device_errors": 4,
     "inspection": 4, "verification": 4, "checkpoint": 4, "inference": 4, "legacy": 4,
     "cli": 5, "integrations": 5, "__main__": 5,
 }  # fmt: skip

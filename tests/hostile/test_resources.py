@@ -417,13 +417,26 @@ def test_H22_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path: Path) ->
 
 
 @pytest.mark.cuda
-def test_H23_declared_bytes_are_held_against_the_device_before_loading() -> None:
-    """A header that asks for more than the device has."""
+def test_H23_a_model_larger_than_the_device_is_an_error_and_leaves_nothing_there(tmp_path: Path) -> None:
+    """What a crate declares is in its file, byte for byte; a device that can't hold it says so as an IO error."""
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    free, _ = torch.cuda.mem_get_info()
-    assert free > 0
+    import modelcrate
+    from modelcrate.errors import StorageError
+
+    modelcrate.save(torch.nn.Sequential(*(torch.nn.Linear(2048, 2048) for _ in range(8))), tmp_path / "net.crate")
+    torch.cuda.empty_cache()
+    _, total = torch.cuda.mem_get_info()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_reserved() + (64 << 20)) / total))
+    try:
+        with pytest.raises(StorageError, match="not enough memory"):
+            modelcrate.load(tmp_path / "net.crate", device="cuda")
+        assert torch.cuda.memory_allocated() == before
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert modelcrate.load(tmp_path / "net.crate", device="cuda")[0].weight.is_cuda
 
 
 def test_H24_many_nodes_do_not_make_the_collector_quadratic(oracle: Oracle) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelcrate.crate import Crate
+from modelcrate.device_errors import device_errors
 from modelcrate.errors import FormatError, UsageError
 from modelcrate.format.digest import Digest
 from modelcrate.format.document import Fields
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _TYPES = {"interface": INTERFACE, "preprocessing": PREPROCESSING, "target": PREPROCESSING}
 
 
+@device_errors()
 def load_inference(
     location: Location,
     *,

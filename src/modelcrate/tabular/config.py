@@ -10,6 +10,8 @@ from modelcrate.format.document import Fields
 
 BATCH_LIMIT = 1 << 20
 """Rows of a training batch."""
+SEED_LIMIT = 2**32
+"""NumPy's legacy seeds are below this."""
 CONDITIONING = ("single_discrete", "requested_discrete", "anyway")
 STATISTICS = ("running", "batch")
 
@@ -22,7 +24,8 @@ class ReplayRules:
     rounding of unlearned decimals is repaired: ``sample``, ``conditions``, ``known``. ``goes_on``: draws start at the
     stored random state, where there is one. ``misplaced``: a requested category is asked for as if its column were the
     first discrete one. ``unconditioned``: whether rows without a request can be replayed; they can't where the category
-    of each comes from a random training row.
+    of each comes from a random training row. ``model_seed``: the model's generators start from this seed, whatever the
+    process was seeded with. ``signed``: known negative numbers are compared as the original does, which matches none.
     """
 
     spare_batch: bool
@@ -30,6 +33,8 @@ class ReplayRules:
     goes_on: bool = False
     misplaced: bool = False
     unconditioned: bool = True
+    model_seed: int | None = None
+    signed: bool = True
 
     @classmethod
     def from_document(cls, fields: Fields) -> ReplayRules:
@@ -43,8 +48,12 @@ class ReplayRules:
             goes_on=fields.optional("goes_on", fields.boolean, False),
             misplaced=fields.optional("misplaced", fields.boolean, False),
             unconditioned=fields.optional("unconditioned", fields.boolean, True),
+            model_seed=fields.optional("model_seed", lambda name: fields.integer(name, maximum=SEED_LIMIT - 1), None),
+            signed=fields.optional("signed", fields.boolean, True),
         )
         fields.finish()
+        if found.model_seed is not None and found.model_seed < 0:
+            raise FormatError("a seed is not negative", where=fields.path("model_seed"))
         return found
 
     def to_document(self) -> dict[str, Any]:
@@ -55,6 +64,8 @@ class ReplayRules:
                 ("goes_on", self.goes_on, False),
                 ("misplaced", self.misplaced, False),
                 ("unconditioned", self.unconditioned, True),
+                ("model_seed", self.model_seed, None),
+                ("signed", self.signed, True),
             )
             if value != usual
         }

@@ -26,6 +26,10 @@ class Draws(Protocol):
         """Standard normal, shape (size,)."""
         ...
 
+    def permutation(self, size: int) -> np.ndarray:
+        """The numbers below ``size`` in random order, shape (size,)."""
+        ...
+
 
 class CounterDraws:
     """Draws from Philox 4x64 keyed by (seed, block): any block can be made without those before it."""
@@ -47,6 +51,9 @@ class CounterDraws:
     def normal(self, size: int) -> np.ndarray:
         return self.generator.standard_normal(size)
 
+    def permutation(self, size: int) -> np.ndarray:
+        return self.generator.permutation(size)
+
 
 class LegacyDraws:
     """Draws from NumPy's legacy Mersenne Twister, in the order of the calls that upstream makes on ``numpy.random``."""
@@ -65,6 +72,9 @@ class LegacyDraws:
 
     def normal(self, size: int) -> np.ndarray:
         return self.state.standard_normal(size)
+
+    def permutation(self, size: int) -> np.ndarray:
+        return self.state.permutation(size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,9 @@ from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
 from modelcrate.tabular.anonymisation import Anonymiser
 from modelcrate.tabular.cells import column_of, read_dtype, read_name
+from modelcrate.tabular.formats import CellFormat
 from modelcrate.tabular.identifiers import Identifiers
+from modelcrate.tabular.sources import Source, read_source
 
 KINDS = ("number", "category", "boolean", "date", "key")
 
@@ -23,7 +25,9 @@ KINDS = ("number", "category", "boolean", "date", "key")
 class Field:
     """One column of the original table. ``whole``: a number without decimals.
 
-    ``identifiers`` count a key up; ``anonymiser`` makes up cells, whatever the model generated for them.
+    ``identifiers`` count a key up; ``anonymiser`` makes up cells, whatever the model generated for them; ``source``
+    makes those of a column that no model learns, keys among them. ``format`` is how the cells are written in the end;
+    without it they are cast to ``dtype``.
     """
 
     name: str
@@ -32,6 +36,8 @@ class Field:
     dtype: np.dtype[np.generic]
     identifiers: Identifiers | None
     anonymiser: Anonymiser | None
+    source: Source | None = None
+    format: CellFormat | None = None
 
     @classmethod
     def from_document(cls, fields: Fields) -> Field:
@@ -43,9 +49,13 @@ class Field:
             dtype=read_dtype(fields),
             identifiers=_nested(fields, "identifiers", Identifiers.from_document),
             anonymiser=_nested(fields, "anonymiser", Anonymiser.from_document),
+            source=fields.optional("source", lambda name: read_source(fields.fields(name)), None),
+            format=fields.optional("format", lambda name: CellFormat.from_document(fields.fields(name)), None),
         )
         fields.finish()
-        if (found.kind == "key") != (found.identifiers is not None):
+        if found.source is not None and (found.identifiers is not None or found.anonymiser is not None):
+            raise FormatError("a field has one source of made-up values", where=fields.path("source"))
+        if (found.kind == "key") != (found.identifiers is not None) and not (found.kind == "key" and found.source):
             raise FormatError("keys have identifiers, and nothing else has", where=fields.path("identifiers"))
         if found.whole and found.kind != "number":
             raise FormatError("only numbers are whole", where=fields.path("whole"))
@@ -53,7 +63,7 @@ class Field:
 
     def to_document(self) -> dict[str, Any]:
         """The field in format values."""
-        return {
+        found = {
             "name": self.name,
             "kind": self.kind,
             "whole": self.whole,
@@ -61,6 +71,17 @@ class Field:
             "identifiers": None if self.identifiers is None else self.identifiers.to_document(),
             "anonymiser": None if self.anonymiser is None else self.anonymiser.to_document(),
         }
+        if self.source is not None:
+            found["source"] = self.source.to_document()
+        if self.format is not None:
+            found["format"] = self.format.to_document()
+        return found
+
+    def derived(self) -> list[tuple[str, str, int]]:
+        """What was taken from training data: (column, kind, how many values)."""
+        found = [] if self.source is None else self.source.derived()
+        found += [] if self.format is None else self.format.derived()
+        return [(self.name, kind, count) for kind, count in found]
 
     def finish(self, values: pd.Series | None, rows: int, random: Random) -> pd.Series:
         """The field's cells in its own dtype; missing cells widen it as they do in pandas.
@@ -75,6 +96,11 @@ class Field:
             values = pd.Series(made, index=None if values is None else values.index, dtype=object)
         if values is None:
             raise FormatError("nothing gives the values of this field", where=f"field {self.name!r}")
+        if self.format is not None:
+            try:
+                return self.format.write(values)
+            except FormatError as error:
+                raise FormatError(error.what, where=f"field {self.name!r}") from error
         cells = values.to_numpy()
         if self.whole and cells.dtype.kind == "f":
             cells = np.round(cells)

@@ -24,6 +24,7 @@ from modelcrate.tabular.fit import check_parts
 from modelcrate.tabular.randomstate import RandomState
 from modelcrate.tabular.replay import FIXED_SEED, Replay
 from modelcrate.tabular.sampler import ConditionalSampler
+from modelcrate.tabular.session import Session
 from modelcrate.tabular.table import Table
 from modelcrate.tabular.transformer import Transformer
 
@@ -79,7 +80,7 @@ class Synthesizer:
         *,
         seed: int | None = None,
         conditions: Conditions | None = None,
-        replay: int | Literal["fixed"] | None = None,
+        replay: int | Literal["fixed"] | Replay | None = None,
     ) -> pd.DataFrame:
         """``n`` rows as a frame.
 
@@ -87,9 +88,10 @@ class Synthesizer:
         smaller one; without it every call differs. ``conditions`` is a dict of known cells for all rows, a frame of
         known cells with one row each, or a list of (dict, rows). ``replay=S`` gives the rows of the original library in
         a fresh process after ``random.seed(S); numpy.random.seed(S); torch.manual_seed(S)``, ``replay="fixed"`` those
-        of sdv 0.17's ``randomize_samples=False``. Too few rows that satisfy conditions or constraints are a warning,
-        none at all are an error. Raises :class:`UsageError` for wrong arguments, :class:`UnsupportedError` for a replay
-        that is not possible.
+        of sdv 0.17's ``randomize_samples=False``. Models of sdv 1 and 2 seed themselves: any S gives the rows of the
+        first call after loading, and a replay that was begun with :meth:`begin_replay` those of one call after another.
+        Too few rows that satisfy conditions or constraints are a warning, none at all are an error. Raises
+        :class:`UsageError` for wrong arguments, :class:`UnsupportedError` for a replay that is not possible.
         """
         frames = list(self.sample_batches(n, seed=seed, conditions=conditions, replay=replay))
         return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
@@ -100,7 +102,7 @@ class Synthesizer:
         *,
         seed: int | None = None,
         conditions: Conditions | None = None,
-        replay: int | Literal["fixed"] | None = None,
+        replay: int | Literal["fixed"] | Replay | None = None,
     ) -> Iterator[pd.DataFrame]:
         """The rows of :meth:`sample`, same arguments, in frames one after another: any number fits in memory."""
         rows = _row_count(n)
@@ -116,14 +118,37 @@ class Synthesizer:
         assert rows is not None
         return self._chunks(rows, key)
 
+    def begin_replay(self, replay: int | Literal["fixed"] = "fixed") -> Replay:
+        """A process of the original, seeded as ``replay`` says, in which the model was just loaded.
+
+        Pass it to :meth:`sample` as ``replay=`` again and again: each call gives the rows of the original's next call.
+        Raises as :meth:`sample` does.
+        """
+        fixed = replay == "fixed"
+        if not fixed and (type(replay) is not int):
+            raise UsageError("expected a seed or 'fixed'", where="replay")
+        rules = self.config.replay
+        return Replay(
+            self.core,
+            self.table,
+            seed=FIXED_SEED if fixed else int(replay),
+            model_seed=FIXED_SEED if fixed else None,
+            stored=self.random_state if rules is not None and rules.goes_on else None,
+        )
+
     def derived(self) -> list[tuple[str, str, int]]:
         """Every kind of value that was taken from the training data: (column, kind, how many)."""
         return [*self.table.derived(), *self.core.transformer.derived(), *self.core.sampler.derived()]
 
     # -- without replay
 
-    def _blocks(self, key: int, stream: int, known: Mapping[str, object] | None) -> Iterator[pd.DataFrame]:
-        """Endless candidate rows; block k depends on (key, stream, k) alone. Keys are not counted yet."""
+    def _blocks(
+        self, key: int, stream: int, known: Mapping[str, object] | None, session: Session | None
+    ) -> Iterator[pd.DataFrame]:
+        """Endless candidate rows; block k depends on (key, stream, k) alone. Keys are not counted yet.
+
+        Only a ``session`` fills fields that have a source; it does not start anew with each block.
+        """
         unrolled = self.core.unrolled()
         for number in itertools.count():
             draws = CounterDraws(key, number, stream=stream)
@@ -137,7 +162,7 @@ class Synthesizer:
                 for name, value in known.items():
                     modelled[name] = np.full(len(matrix), value, dtype=object if isinstance(value, str) else None)
             random = Random(f"{key} {stream} {number}")
-            yield self.table.reverse(modelled, len(matrix), how, random)
+            yield self.table.reverse(modelled, len(matrix), how, random, session)
 
     def _accepted(
         self, key: int, stream: int, cells: Mapping[str, object] | None, known: Mapping[str, object] | None
@@ -146,8 +171,10 @@ class Synthesizer:
         across = any(constraint.tag == "unique" for constraint in self.table.constraints.constraints)
         before: pd.DataFrame | None = None
         barren = 0
-        for block in self._blocks(key, stream, known):
-            frame = block if cells is None else matching(block, cells)
+        session = Session.start(self.table, Random(f"{key} {stream}")) if self.table.constrains_sources else None
+        cells = {name: value for name, value in (cells or {}).items() if name not in self.table.made_up}
+        for block in self._blocks(key, stream, known, session):
+            frame = matching(block, cells) if cells else block
             if self.table.has_constraints:
                 if across and before is not None:
                     frame = pd.concat([before, frame], ignore_index=True)
@@ -164,8 +191,9 @@ class Synthesizer:
         waiting: list[pd.DataFrame] = []
         count = 0
         accepted = self._accepted(key, 0, None, None)
+        session = Session.start(self.table, Random(f"{key} sources"))
         if rows == 0:
-            yield next(accepted).iloc[:0].reset_index(drop=True)
+            yield self.table.fill(next(accepted).iloc[:0].reset_index(drop=True), session)
             return
         while done + count < rows:
             frame = next(accepted, None)
@@ -175,7 +203,7 @@ class Synthesizer:
                 count += len(frame)
             if frame is None or count >= CHUNK_ROWS or done + count == rows:
                 if count:
-                    yield self.table.renumber(_joined(waiting), start=done)
+                    yield self.table.fill(self.table.renumber(_joined(waiting), start=done), session)
                 done, count, waiting = done + count, 0, []
                 if frame is None:
                     _report_shortage(done, rows)
@@ -197,15 +225,18 @@ class Synthesizer:
                 whole.append(joined.set_axis(frame.index[joined.index]))
         found = pd.concat(whole, ignore_index=not isinstance(conditions, pd.DataFrame)) if whole else pd.DataFrame()
         _report_shortage(len(found), wanted)
-        return self.table.renumber(found) if len(found) else found
+        if not len(found):
+            return found
+        return self.table.fill(self.table.renumber(found), Session.start(self.table, Random(f"{key} sources")))
 
     def _group(self, key: int, stream: int, cells: Mapping[str, object], wanted: int) -> pd.DataFrame:
         known = self.table.forward(cells, CounterDraws(key, 0, stream=SEED_LIMIT - stream))
         self._refuse_unseen(known)
+        given: dict[str, Any] = {name: value for name, value in cells.items() if name in self.table.made_up}
         parts: list[pd.DataFrame] = []
         count = 0
         for frame in self._accepted(key, stream, cells, known):
-            parts.append(frame.iloc[: wanted - count])
+            parts.append(frame.iloc[: wanted - count].assign(**given))
             count += len(parts[-1])
             if count == wanted:
                 break
@@ -220,19 +251,12 @@ class Synthesizer:
 
     # -- replayed
 
-    def _replayed(self, rows: int | None, conditions: Conditions | None, replay: int | str) -> pd.DataFrame:
-        fixed = replay == "fixed"
-        if not fixed and (type(replay) is not int):
-            raise UsageError("expected a seed or 'fixed'", where="replay")
-        seed = FIXED_SEED if fixed else int(replay)
-        rules = self.config.replay
-        again = Replay(
-            self.core,
-            self.table,
-            seed=seed,
-            model_seed=FIXED_SEED if fixed else None,
-            stored=self.random_state if rules is not None and rules.goes_on else None,
-        )
+    def _replayed(
+        self, rows: int | None, conditions: Conditions | None, replay: int | Literal["fixed"] | Replay
+    ) -> pd.DataFrame:
+        again = replay if isinstance(replay, Replay) else self.begin_replay(replay)
+        if again.table is not self.table:
+            raise UsageError("a replay of another synthesizer", where="replay")
         return self.replayed(again, rows, conditions)
 
     def replayed(self, again: Replay, rows: int | None, conditions: Conditions | None = None) -> pd.DataFrame:

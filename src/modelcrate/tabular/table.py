@@ -17,16 +17,22 @@ from modelcrate.tabular.columns import TableEncoding, read_table_encoding
 from modelcrate.tabular.constraints import ConstraintSet
 from modelcrate.tabular.draws import Draws, Reversal
 from modelcrate.tabular.fields import Field
+from modelcrate.tabular.formats import Stage
+from modelcrate.tabular.session import Session, States
 from modelcrate.tabular.transformer import COLUMNS_LIMIT, WIDTH_LIMIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TableColumn:
-    """One column after the constraints, the modelled columns that stand for it, and how."""
+    """One column after the constraints, the modelled columns that stand for it, and how.
+
+    ``states``: where its own random generators stood, in releases that give each column some.
+    """
 
     name: str
     outputs: tuple[str, ...]
     encoding: TableEncoding
+    states: States | None = None
 
     @classmethod
     def from_document(cls, fields: Fields) -> TableColumn:
@@ -35,6 +41,7 @@ class TableColumn:
             name=read_name(fields, "name"),
             outputs=fields.texts("outputs", max_items=WIDTH_LIMIT),
             encoding=read_table_encoding(fields.fields("encoding")),
+            states=fields.optional("states", lambda name: States.from_document(fields.fields(name)), None),
         )
         fields.finish()
         if any(len(name) > NAME_LIMIT for name in found.outputs):
@@ -48,7 +55,8 @@ class TableColumn:
 
     def to_document(self) -> dict[str, Any]:
         """The column in format values."""
-        return {"name": self.name, "outputs": list(self.outputs), "encoding": self.encoding.to_document()}
+        found = {"name": self.name, "outputs": list(self.outputs), "encoding": self.encoding.to_document()}
+        return found if self.states is None else {**found, "states": self.states.to_document()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,6 +72,7 @@ class Table:
     columns: tuple[TableColumn, ...]
     constraints: ConstraintSet
     primary_key: tuple[str, ...]
+    modelled: Stage | None = None
 
     @classmethod
     def from_document(cls, document: object, where: str) -> Table:
@@ -76,6 +85,7 @@ class Table:
             ),
             constraints=ConstraintSet.from_document(top.fields("constraints")),
             primary_key=top.texts("primary_key", max_items=COLUMNS_LIMIT),
+            modelled=top.optional("modelled", lambda name: Stage.read(top, name), None),
         )
         top.finish()
         names = [field.name for field in found.fields]
@@ -90,12 +100,13 @@ class Table:
 
     def to_document(self) -> dict[str, Any]:
         """The state in format values."""
-        return {
+        found = {
             "fields": [field.to_document() for field in self.fields],
             "columns": [column.to_document() for column in self.columns],
             "constraints": self.constraints.to_document(),
             "primary_key": list(self.primary_key),
         }
+        return found if self.modelled is None else {**found, "modelled": self.modelled.to_document()}
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -104,42 +115,99 @@ class Table:
 
     def derived(self) -> list[tuple[str, str, int]]:
         """What was taken from training data, constraints aside: (column, kind, how many values)."""
-        return [(column.name, kind, count) for column in self.columns for kind, count in column.encoding.derived()]
+        found = [(column.name, kind, count) for column in self.columns for kind, count in column.encoding.derived()]
+        found += [item for field in self.fields for item in field.derived()]
+        stages = [*self.constraints.stages, *([] if self.modelled is None else [self.modelled])]
+        return list(dict.fromkeys([*found, *(item for stage in stages for item in stage.derived())]))
 
     @property
     def has_constraints(self) -> bool:
         """Whether rows may be refused."""
         return bool(self.constraints.constraints)
 
-    def reverse(self, modelled: Mapping[str, np.ndarray], rows: int, how: Reversal, random: Random) -> pd.DataFrame:
+    def reverse(
+        self,
+        modelled: Mapping[str, np.ndarray],
+        rows: int,
+        how: Reversal,
+        random: Random,
+        session: Session | None = None,
+        known: Mapping[str, object] | None = None,
+    ) -> pd.DataFrame:
         """Modelled columns of shape (rows,) as rows of the original table, keys counted from 0.
 
-        ``random`` decides made-up cells alone. Raises :class:`FormatError` where a field gets no values.
+        ``random`` decides made-up cells alone. ``session`` makes the cells of fields that have a source, those of
+        ``known`` aside; without it these fields are left out. Rows that a constraint refuses while it is undone are
+        not there; the others keep their labels. Raises :class:`FormatError` where a field gets no values.
         """
         columns = dict(modelled)
-        for column in reversed(self.columns):
+        for position in reversed(range(len(self.columns))):
+            column = self.columns[position]
             if all(name in columns for name in column.outputs):
-                columns[column.name] = column.encoding.reverse([columns[name] for name in column.outputs], how)
+                own = how if session is None else session.reversal(position, how)
+                columns[column.name] = column.encoding.reverse([columns[name] for name in column.outputs], own)
         inner = self._inner()
         kept = {
             column.name: columns[column.name]
             for column in self.columns
             if column.name in columns and column.name not in inner
         }
-        frame = self.constraints.reverse_transform(frame_of(kept, rows))
-        cells = {field.name: field.finish(frame.get(field.name), rows, random) for field in self.fields}
+        made = {} if session is None else session.made(rows, known or {})
+        frame = frame_of(kept, rows)
+        if self.modelled is not None:
+            frame = self.modelled.write(frame)
+        if made:
+            frame = frame.assign(**{name: cells for name, cells in made.items() if name in self._constrained})
+        frame = self.constraints.reverse_transform(frame)
+        cells: dict[str, pd.Series] = {}
+        for field in self.fields:
+            values = frame.get(field.name)
+            if field.source is not None:
+                if field.name not in made:
+                    continue
+                values = made[field.name].loc[frame.index]
+            cells[field.name] = field.finish(values, rows, random)
         return pd.DataFrame(
             {name: values.set_axis(frame.index) for name, values in cells.items()},
             index=frame.index,
             columns=pd.Index(list(cells), dtype=object),
         )
 
-    def forward(self, known: Mapping[str, object], draws: Draws) -> dict[str, object]:
+    @property
+    def constrains_sources(self) -> bool:
+        """Whether a constraint is about a column that no model learns."""
+        return not self._constrained.isdisjoint(self.made_up)
+
+    @property
+    def _constrained(self) -> set[str]:
+        return {name for constraint in self.constraints.constraints for name in constraint.columns}
+
+    @property
+    def made_up(self) -> dict[str, Field]:
+        """The fields that have a source, by name."""
+        return {field.name: field for field in self.fields if field.source is not None}
+
+    def fill(self, frame: pd.DataFrame, session: Session) -> pd.DataFrame:
+        """The frame with the cells of those fields that have a source, where it has none yet, columns in order."""
+        fields = self.made_up
+        if not fields:
+            return frame
+        made = session.made(len(frame), {})
+        for name, field in fields.items():
+            if self.constrains_sources and name in frame.columns and name in self._constrained:
+                continue
+            cells = made[name].set_axis(frame.index)
+            if name in frame.columns:
+                cells = frame[name].astype(object).where(frame[name].notna(), cells)
+            frame = frame.assign(**{name: field.finish(cells, len(frame), Random(0))})
+        return frame[[field.name for field in self.fields]]
+
+    def forward(self, known: Mapping[str, object], draws: Draws, session: Session | None = None) -> dict[str, object]:
         """Known cells of one row as modelled cells, as far as they tell any.
 
         Raises :class:`UsageError` for a value that can't be in its column.
         """
-        learned = {field.name for field in self.fields if field.kind != "key"}
+        learned = {field.name for field in self.fields if field.kind != "key" and field.source is None}
         cells = {name: value for name, value in known.items() if name in learned}
         if self.has_constraints and cells:
             typed = {name: column_of([value]).astype(inferred([value])) for name, value in cells.items()}

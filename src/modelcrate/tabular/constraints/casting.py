@@ -10,9 +10,12 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionDtype
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.format.document import Fields
+from modelcrate.tabular.columns.timestamp import to_text
+from modelcrate.tabular.dates import to_moments
 
 DATETIME: Final = "datetime64[ns]"
 INTEGERS: Final = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -55,6 +58,10 @@ def numbers(frame: pd.DataFrame, column: str, *, dates: bool = True, flags: bool
     if column not in frame.columns:
         raise FormatError(f"a constraint uses a column that the table does not have: {column!r}")
     series = frame[column]
+    if isinstance(series.dtype, ExtensionDtype) and series.dtype.kind in "iufb":
+        lost = bool(series.isna().any())
+        wide = np.float64 if lost else np.dtype(str(series.dtype).lower().replace("boolean", "bool"))
+        series = pd.Series(series.to_numpy(dtype=wide, na_value=np.nan) if lost else series.to_numpy(dtype=wide))
     if series.dtype.kind == "O":
         series = _unboxed(series)
     values = series.to_numpy()
@@ -86,8 +93,17 @@ def same_kind(first: np.ndarray, *others: np.ndarray) -> None:
             raise FormatError("a constraint compares a column of datetimes with one of numbers")
 
 
-def restore(values: np.ndarray, dtype: str, column: str) -> np.ndarray:
-    """``values`` in the dtype that the column had.
+def texts_as_moments(values: pd.Series | np.ndarray, pattern: str | None, *, cut: bool = False) -> np.ndarray:
+    """Dates that may be texts of this format as ``datetime64[ns]``; ``cut`` off to what the format tells."""
+    cells = values if isinstance(values, np.ndarray) else values.to_numpy()
+    moments = to_moments(cells, pattern)
+    if cut and pattern is not None:
+        moments = to_moments(to_text(moments, pattern), pattern)
+    return moments
+
+
+def restore(values: np.ndarray, dtype: str, column: str, *, lossy: bool = False) -> np.ndarray:
+    """``values`` in the dtype that the column had; with ``lossy``, integers with missing ones among them stay floats.
 
     Raises :class:`UnsupportedError` for a missing value in an integer column and for a negative one in an unsigned one,
     as the library that fitted the constraint stops there too.
@@ -97,6 +113,8 @@ def restore(values: np.ndarray, dtype: str, column: str) -> np.ndarray:
     if dtype not in INTEGERS:
         return values.astype(dtype)
     if values.dtype.kind == "f":
+        if lossy and bool(np.isnan(values).any()):
+            return values
         if not bool(np.isfinite(values).all()):
             raise UnsupportedError(f"a constraint gives a missing or infinite value in the {dtype} column {column!r}")
         if dtype.startswith("uint") and bool((values < 0).any()):

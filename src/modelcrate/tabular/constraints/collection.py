@@ -9,16 +9,19 @@ import pandas as pd
 
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields, kind_of
+from modelcrate.tabular.constraints.ascending import Ascending
 from modelcrate.tabular.constraints.base import Constraint, MissingColumns
 from modelcrate.tabular.constraints.combinations import FixedCombinations
 from modelcrate.tabular.constraints.inequality import Inequality, Negative, Positive, ScalarInequality
 from modelcrate.tabular.constraints.patterns import FixedIncrements, OneHot, Unique
 from modelcrate.tabular.constraints.ranges import Range, ScalarRange
+from modelcrate.tabular.formats import Stage
 
 CONSTRAINTS_LIMIT: Final = 4096
 """Constraints of one table; each runs over every generated row."""
 
 _CLASSES: Final[tuple[type[Constraint], ...]] = (
+    Ascending,
     FixedCombinations,
     FixedIncrements,
     Inequality,
@@ -45,10 +48,14 @@ class ConstraintSet:
 
     ``applied[i]`` tells whether the table was transformed by constraint ``i``: one whose columns an earlier constraint
     had replaced was not, so it is not undone on generated rows either and only decides which of them are kept.
+
+    ``stages[i]``, where there are any, is the table that constraint ``i`` saw: rows are then written in its formats,
+    and refused, as each constraint is undone, and not all at the end.
     """
 
     constraints: tuple[Constraint, ...] = ()
     applied: tuple[bool, ...] = ()
+    stages: tuple[Stage, ...] = ()
 
     @classmethod
     def from_document(cls, fields: Fields) -> ConstraintSet:
@@ -63,14 +70,21 @@ class ConstraintSet:
             applied.append(item)
         if len(applied) != len(constraints):
             raise FormatError("there must be one value per constraint", where=fields.path("applied"))
+        stages: list[Stage] = []
+        for item in fields.each_fields("stages", max_items=CONSTRAINTS_LIMIT) if fields.has("stages") else ():
+            stages.append(Stage.read(item, "columns"))
+            item.finish()
+        if stages and len(stages) != len(constraints):
+            raise FormatError("there must be one stage per constraint", where=fields.path("stages"))
         fields.finish()
-        return cls(constraints=constraints, applied=tuple(applied))
+        return cls(constraints=constraints, applied=tuple(applied), stages=tuple(stages))
 
     def to_document(self) -> dict[str, Any]:
-        return {
+        found: dict[str, Any] = {
             "constraints": [constraint.to_document() for constraint in self.constraints],
             "applied": list(self.applied),
         }
+        return found | ({"stages": [{"columns": each.to_document()} for each in self.stages]} if self.stages else {})
 
     def transform_conditions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Known columns as the model saw them.
@@ -86,14 +100,21 @@ class ConstraintSet:
         return frame
 
     def reverse_transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Generated rows in the columns of the original table."""
-        for constraint, applied in zip(reversed(self.constraints), reversed(self.applied), strict=True):
-            if applied:
-                frame = constraint.reverse_transform(frame)
+        """Generated rows in the columns of the original table; with stages only those that obey, with their labels."""
+        for position in reversed(range(len(self.constraints))):
+            if self.applied[position]:
+                frame = self.constraints[position].reverse_transform(frame)
+                if self.stages:
+                    frame = self.stages[position].write(frame)
+            if self.stages:
+                frame = self.constraints[position].filter_valid(frame)
         return frame
 
     def filter_valid(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows that obey every constraint, each asked about the rows that the earlier ones left."""
-        for constraint in self.constraints:
+        """The rows that obey every constraint, each asked about the rows that the earlier ones left.
+
+        With stages they obey already, and some constraints are about columns that are no more.
+        """
+        for constraint in () if self.stages else self.constraints:
             frame = constraint.filter_valid(frame)
         return frame

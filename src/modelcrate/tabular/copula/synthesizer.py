@@ -15,6 +15,7 @@ from modelcrate.tabular.copula.config import CopulaConfig
 from modelcrate.tabular.copula.core import BLOCK_ROWS, JointCore
 from modelcrate.tabular.copula.joint import Joint
 from modelcrate.tabular.draws import CounterDraws, Reversal
+from modelcrate.tabular.session import Session
 from modelcrate.tabular.synthesizer import Synthesizer
 from modelcrate.tabular.table import Table
 
@@ -45,14 +46,16 @@ class CopulaSynthesizer(Synthesizer):
     def derived(self) -> list[tuple[str, str, int]]:
         return [*self.table.derived(), *self.core.joint.derived()]
 
-    def _blocks(self, key: int, stream: int, known: Mapping[str, object] | None) -> Iterator[pd.DataFrame]:
+    def _blocks(
+        self, key: int, stream: int, known: Mapping[str, object] | None, session: Session | None
+    ) -> Iterator[pd.DataFrame]:
         normal, cells = self.core.given(known or {})
         root = normal.root()
         for number in itertools.count():
             draws = CounterDraws(key, number, stream=stream)
             modelled = self.core.block(draws, normal, root, cells)
             random = Random(f"{key} {stream} {number}")
-            yield self.table.reverse(modelled, BLOCK_ROWS, Reversal(draws=draws), random)
+            yield self.table.reverse(modelled, BLOCK_ROWS, Reversal(draws=draws), random, session)
 
     def _refuse_unseen(self, known: Mapping[str, object]) -> None:
         """Nothing to refuse here: encodings refuse what can't be encoded, and any number has a score."""

@@ -1,0 +1,43 @@
+"""Dates out of cells: texts of a format, timestamps, numbers of nanoseconds, all as ``datetime64[ns]``."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from modelcrate.errors import FormatError
+
+NAT = np.datetime64("NaT", "ns")
+PRECISION = {
+    "Y": 1, "y": 1, "B": 2, "b": 2, "m": 2, "d": 3, "j": 3, "U": 3, "W": 3, "A": 3, "a": 3, "w": 3, "H": 4, "I": 4,
+    "M": 5, "S": 6, "f": 7,
+}  # fmt: skip
+"""How fine the directives of a date format are, from years to microseconds."""
+
+
+def to_moments(cells: np.ndarray, pattern: str | None) -> np.ndarray:
+    """Cells as ``datetime64[ns]`` of the same shape, NaT where there is no date or none of this pattern.
+
+    Texts are read by ``pattern``, or by pandas' own guess where it is None; a zone is dropped. Raises
+    :class:`FormatError` for cells that can't be dates at all.
+    """
+    if cells.dtype.kind == "M":
+        return cells.astype("datetime64[ns]")
+    plain = None if pattern is None else pattern.replace("%#", "%").replace("%-", "%")
+    texts = bool(len(cells)) and any(isinstance(cell, str) for cell in cells)
+    try:
+        found = pd.to_datetime(pd.Series(cells), format=plain if texts else None, errors="coerce")
+        if found.dtype.kind == "O":
+            found = pd.to_datetime(found, utc=True, errors="coerce")
+    except (TypeError, ValueError, OverflowError, re.error) as error:
+        raise FormatError(f"cells that are no dates: {error}") from error
+    if getattr(found.dtype, "tz", None) is not None:
+        found = found.dt.tz_localize(None)
+    return np.asarray(found.to_numpy(dtype="datetime64[ns]"))
+
+
+def precision(pattern: str) -> int:
+    """The finest part that a date format names, 1 (years) to 7 (microseconds); 0 for none."""
+    return max((PRECISION.get(letter, 0) for letter in re.findall(r"%-?([A-Za-z])", pattern)), default=0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import os
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import IO, Any, Final, cast
 
 import torch
 
@@ -16,7 +16,8 @@ from modelcrate.errors import LimitError, UnsupportedError, UsageError
 from modelcrate.format.tensors import TensorData, serialize
 from modelcrate.legacy.convert import refuse_same_file
 from modelcrate.legacy.families.torch_module import is_module
-from modelcrate.legacy.read import read_legacy
+from modelcrate.legacy.read import values_of
+from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.record import Record
 from modelcrate.limits import DEFAULT, Limits
 from modelcrate.nn.dtypes import STORED_NAMES, name_of
@@ -64,7 +65,10 @@ def export(
     if to not in FORMATS:
         raise UsageError(f"unknown format {to!r}", hint=f"one of {', '.join(FORMATS)}")
     refuse_same_file(source, target)
-    value = _crate_value(source, limits) if _is_crate(source) else read_legacy(source, limits=limits)
+    if _is_crate(source):
+        value = _crate_value(source, limits)
+    else:
+        value = values_of(read_for_conversion(source, limits=limits, script=True).root)
     where = os.path.basename(os.fspath(source))
     if weights_only:
         from modelcrate.legacy.families.torch_values import weights_of
@@ -220,12 +224,25 @@ def _torch(value: object, target: str, where: str, overwrite: bool) -> Export:
     tensors, aliases = named_tensors(value, where)
     notes: list[str] = []
     plain = _plain(value, where, notes, 0)
-    buffer = io.BytesIO()
-    torch.save(plain, buffer)
     with replacing_file(target, overwrite=overwrite) as output:
-        output.write(buffer.getbuffer())
+        torch.save(plain, cast("IO[bytes]", _Sink(output.write)))
     nbytes = sum(tensor.nbytes for tensor in tensors.values())
     return Export(tensors=len(tensors), nbytes=nbytes, aliases=aliases, notes=tuple(notes))
+
+
+class _Sink(io.RawIOBase):
+    """What ``torch.save`` takes for a file: each storage goes on its way as it comes, without a copy of the whole."""
+
+    def __init__(self, put: Callable[[memoryview], object]) -> None:
+        self._put = put
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self._put(view)
+        return view.nbytes
 
 
 def _plain(value: Any, where: str, notes: list[str], depth: int) -> Any:

@@ -9,7 +9,7 @@ from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.context import Context
 from modelcrate.legacy.graph import Call, Node, PersistentId
 from modelcrate.legacy.names import callee_of, name_of
-from modelcrate.legacy.storages import TORCH_DTYPES, Storage, Tensor, storage_of, tensor_of
+from modelcrate.legacy.storages import ITEM_SIZES, TORCH_DTYPES, Storage, Tensor, storage_of, tensor_of
 
 if TYPE_CHECKING:
     import torch
@@ -17,14 +17,22 @@ if TYPE_CHECKING:
 _PREFIXES = ("torch._utils._rebuild", "torch._tensor._rebuild", "torch.nn.parameter.", "torch.sparse")
 _DEVICE = re.compile(r"[a-z]{2,12}(:[0-9]{1,3})?")
 _KINDS = {"_rebuild_q": "quantised", "_rebuild_sparse": "sparse", "_rebuild_nested": "nested"}
+_WORD = 8
+"""The strictest alignment that a processor asks of a number; complex ones are two."""
 _DENSE = "save a dense copy of it where it was made (dequantize(), to_dense())"
 
 
 class Tensors:
-    """The tensors of one file: one memory a storage, one object a node, whatever shares it."""
+    """The tensors of one file: one memory a storage, one object a node, whatever shares it.
 
-    def __init__(self, context: Context) -> None:
+    A storage that lies in a private mapping of the file stays there: its tensors keep the mapping alive, and what is
+    written to them never reaches the file. Any other is copied, and with ``aligned`` so is one that begins at a place
+    that is no multiple of its items' width; without, nobody may compute with the tensors, only take their bytes.
+    """
+
+    def __init__(self, context: Context, *, aligned: bool = True) -> None:
         self._context = context
+        self._aligned = aligned
         self._memory: dict[int, tuple[Storage, torch.Tensor]] = {}
         self._viewed: dict[int, int] = {}
         self._typed: dict[tuple[int, str], torch.Tensor] = {}
@@ -88,10 +96,23 @@ class Tensors:
 
         if id(storage) not in self._memory:
             self._context.charge_bytes(len(storage.data), where)
-            copy = bytearray(storage.data)
-            memory = torch.frombuffer(copy, dtype=torch.uint8) if copy else torch.empty(0, dtype=torch.uint8)
+            memory = self._mapped(storage)
+            if memory is None:
+                copy = bytearray(storage.data)
+                memory = torch.frombuffer(copy, dtype=torch.uint8) if copy else torch.empty(0, dtype=torch.uint8)
             self._memory[id(storage)] = (storage, memory)
         return self._memory[id(storage)][1]
+
+    def _mapped(self, storage: Storage) -> torch.Tensor | None:
+        """The storage in place, if that is memory of our own and its items may be used where they lie."""
+        import torch
+
+        data = storage.data
+        if not isinstance(data, memoryview) or data.readonly or not len(data):
+            return None
+        memory = torch.frombuffer(data, dtype=torch.uint8)
+        width = _WORD if storage.dtype is None else min(ITEM_SIZES[storage.dtype], _WORD)
+        return None if self._aligned and memory.data_ptr() % width else memory
 
 
 def _dtypes() -> dict[str, torch.dtype]:

@@ -43,30 +43,38 @@ Steps = Generator[tuple[Node, str], Any, object]
 """Gives the parts that it needs, each with its path; gets their values; returns its own."""
 
 
-def read_legacy(source: str | os.PathLike[str] | bytes, *, limits: Limits = DEFAULT) -> Any:
+def read_legacy(source: str | os.PathLike[str] | bytes, *, verify: bool = True, limits: Limits = DEFAULT) -> Any:
     """The object in a pickle, joblib, ``torch.save`` or ``torch.jit.save`` file, as plain values; nothing in it is run.
 
     Containers, numbers, text, dates, NumPy arrays, and tensors on the CPU (dtype, shape, stride, and storages shared as
     in the file) are themselves; every other object, a whole ``torch.nn.Module`` too, is a ``Record`` of its class name,
     arguments and state; classes and functions are a ``Name``. What is shared or circular in the file is so in the
     result. Of TorchScript it is the module's attributes, one Record a module; the program is not looked at.
-    Raises FormatError for a broken file, PolicyError for one that asks for known harm, LimitError, StorageError, and
-    UnsupportedError for tensors that are not dense and plain (sparse, quantised).
+    Given a path, tensors stay in the file, mapped copy on write: writing to one changes it in memory only, and who
+    changes the file in place changes the tensors that were not written to (who cuts it short ends the process; give
+    ``Path(source).read_bytes()`` if that can happen). Compressed and misaligned storages are copied. ``verify=False``
+    leaves out the checksums of storages, and so does not touch their bytes.
+    Raises FormatError for a broken file, IntegrityError for one whose sizes or checksums differ, PolicyError for one
+    that asks for known harm, LimitError, StorageError, and UnsupportedError for tensors that are not dense and plain
+    (sparse, quantised).
     """
-    return values_of(read_for_conversion(source, limits=limits, script=True).root)
+    return values_of(read_for_conversion(source, script=True, verify=verify, limits=limits).root, aligned=True)
 
 
-def values_of(view: View) -> Any:
-    """The value behind a view, as :func:`read_legacy` gives it."""
-    return _Reader(view.context).read(view.node, view.path)
+def values_of(view: View, *, aligned: bool = False) -> Any:
+    """The value behind a view, as :func:`read_legacy` gives it.
+
+    Without ``aligned``, tensors may lie at odd places of the mapped file: good for taking their bytes, no more.
+    """
+    return _Reader(view.context, aligned=aligned).read(view.node, view.path)
 
 
 class _Reader:
     """One reading. Nested values are walked with a stack of generators, so depth is counted and never recursed."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, aligned: bool) -> None:
         self.context = context
-        self.tensors = Tensors(context)
+        self.tensors = Tensors(context, aligned=aligned)
         self.made: dict[int, object] = {}
         self.open: set[int] = set()
 

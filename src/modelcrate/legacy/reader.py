@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from dataclasses import dataclass
@@ -39,11 +40,12 @@ def read_for_conversion(
     limits: Limits = DEFAULT,
     name: str | None = None,
     script: bool = False,
+    verify: bool = True,
 ) -> LegacyFile:
     """Read a pickle or ``torch.save`` file for conversion.
 
     ``name`` begins the paths in errors; by default the file's name. ``script`` says that a TorchScript archive is
-    welcome, for the attributes of its module.
+    welcome, for the attributes of its module. Without ``verify`` the checksums of storages are not computed.
 
     :raises StorageError: the file can't be read.
     :raises FormatError: it is no pickle, or a broken one.
@@ -51,7 +53,7 @@ def read_for_conversion(
     :raises PolicyError: it names something that runs code, even where it would not be called.
     """
     where = name or ("bytes" if isinstance(source, bytes) else os.path.basename(os.fspath(source)) or "file")
-    data = source if isinstance(source, bytes) else map_file(source)
+    data = source if isinstance(source, bytes) else map_file(source, private=True)
     kind = detect(data)
     if kind == "empty":
         raise FormatError("an empty file", where=where)
@@ -61,7 +63,7 @@ def read_for_conversion(
     refuse_dangerous(data, limits=limits, where=where)
     program = None
     if kind in ("zip", "torch-legacy"):
-        file = read_torch(data, limits=limits, where=where, script=script)
+        file = read_torch(data, limits=limits, where=where, script=script, verify=verify)
         context, reading, program = file.context(limits), file.reading, file.program
         container = "torch-legacy" if kind != "zip" else "torch" if program is None else "torchscript"
     elif kind not in ("pickle", "unknown"):
@@ -93,8 +95,11 @@ def refuse_dangerous(data: Data, *, limits: Limits = DEFAULT, where: str = "file
             )
 
 
-def map_file(path: str | os.PathLike[str]) -> Data:
+def map_file(path: str | os.PathLike[str], *, private: bool = False) -> Data:
     """A regular file's content, mapped; an empty one as empty bytes.
+
+    A ``private`` mapping can be written to, page by page copied when it is; where the system has no room for that (it
+    may count the whole file as memory), it is one for reading.
 
     :raises StorageError: absent, not readable, or no regular file.
     """
@@ -108,6 +113,9 @@ def map_file(path: str | os.PathLike[str]) -> Data:
                 raise StorageError("not a regular file", where=str(path))
             if status.st_size == 0:
                 return b""
+            if private:
+                with contextlib.suppress(OSError):
+                    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
             return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
         finally:
             os.close(descriptor)

@@ -62,6 +62,19 @@ class Storage:
     dtype: str | None
     data: bytes | memoryview
 
+    def swapped(self, where: str) -> Storage:
+        """The same storage out of a big-endian file, copied.
+
+        :raises UnsupportedError: an untyped one, whose items' width nobody wrote down.
+        """
+        if self.dtype is None:
+            raise UnsupportedError(f"storage {self.key} is big-endian, and of no type", where=where)
+        import numpy as np
+
+        width = ITEM_SIZES[self.dtype] // (2 if self.dtype in ("C64", "C128") else 1)
+        words = np.frombuffer(self.data, dtype=f">u{width}").astype(f"<u{width}")
+        return Storage(key=self.key, dtype=self.dtype, data=words.tobytes())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tensor:

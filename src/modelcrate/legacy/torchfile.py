@@ -35,6 +35,7 @@ class TorchFile:
     size: int
     data_of: Callable[[str, int], bytes | memoryview]
     program: Program | None = None
+    big_endian: bool = False
     _records: dict[str, bytes | memoryview] = field(default_factory=dict)
     _storages: dict[str, tuple[tuple[str | None, int], Storage]] = field(default_factory=dict)
 
@@ -45,6 +46,8 @@ class TorchFile:
         :raises IntegrityError: the record is shorter or longer than declared.
         """
         made = storage_from_id(node.value, where, self._data)
+        if self.big_endian and made.key not in self._storages:
+            made = made.swapped(where)
         kind = (made.dtype, len(made.data))
         known = self._storages.get(made.key)
         if known is None:
@@ -66,16 +69,20 @@ class TorchFile:
         return Context(limits=limits, size=self.size, resolve=self.storage)
 
 
-def read_torch(data: Data, *, limits: Limits = DEFAULT, where: str = "file", script: bool = False) -> TorchFile:
+def read_torch(
+    data: Data, *, limits: Limits = DEFAULT, where: str = "file", script: bool = False, verify: bool = True
+) -> TorchFile:
     """Read a ``torch.save`` file of either layout; with ``script``, one of ``torch.jit.save`` too.
 
+    Without ``verify`` the checksums of storages are not computed.
+
     :raises FormatError: it is neither, or breaks its layout.
-    :raises UnsupportedError: big-endian data, TorchScript without ``script``, an unknown protocol.
+    :raises UnsupportedError: TorchScript without ``script``, an unknown protocol or byte order.
     """
     if data[:4] == b"PK\x03\x04":
         from modelcrate.legacy.torchzip import read_torch_zip
 
-        return read_torch_zip(data, limits=limits, where=where, script=script)
+        return read_torch_zip(data, limits=limits, where=where, script=script, verify=verify)
     return read_old_torch(data, limits=limits, where=where)
 
 

@@ -26,11 +26,15 @@ def top_folder(archive: Archive) -> str:
     return tops.pop() + "/"
 
 
-def read_torch_zip(data: Data, *, limits: Limits = DEFAULT, where: str = "file", script: bool = False) -> TorchFile:
+def read_torch_zip(
+    data: Data, *, limits: Limits = DEFAULT, where: str = "file", script: bool = False, verify: bool = True
+) -> TorchFile:
     """Read a zip of ``torch.save``, or with ``script`` one of ``torch.jit.save``, whose code is left alone.
 
+    Without ``verify`` the checksums of storages are not computed.
+
     :raises FormatError: the archive is ambiguous, or not PyTorch's.
-    :raises UnsupportedError: TorchScript that was not asked for, big-endian storages.
+    :raises UnsupportedError: TorchScript that was not asked for, an unknown byte order.
     """
     archive = read_archive(data, limits=limits, where=where)
     top = top_folder(archive)
@@ -47,8 +51,8 @@ def read_torch_zip(data: Data, *, limits: Limits = DEFAULT, where: str = "file",
         if record not in RECORDS and not record.startswith("data/"):
             raise FormatError(f"the member {name[:80]!r} is none of PyTorch's", where=where)
     order = bytes(archive.read(archive.entry(top + "byteorder"))) if top + "byteorder" in names else b"little"
-    if order != b"little":
-        raise UnsupportedError("storages that are not little-endian", where=where)
+    if order not in (b"little", b"big") or (order == b"big" and program is not None):
+        raise UnsupportedError("storages of an unknown byte order, or a big-endian TorchScript archive", where=where)
     body = read_pickle(archive.read(archive.entry(top + "data.pkl")), limits=limits, where=f"{where}, data.pkl")
     member = archive.entry(top + "data.pkl")
     if body.end != member.size:
@@ -60,6 +64,9 @@ def read_torch_zip(data: Data, *, limits: Limits = DEFAULT, where: str = "file",
             if nbytes == 0:
                 return b""
             raise IntegrityError(f"storage {key} is not in the archive", where=where)
-        return archive.read(archive.entry(name))
+        return archive.read(archive.entry(name), check=verify)
 
-    return TorchFile(root=body.root, reading=body, where=where, size=len(data), data_of=data_of, program=program)
+    return TorchFile(
+        root=body.root, reading=body, where=where, size=len(data), data_of=data_of, program=program,
+        big_endian=order == b"big",
+    )  # fmt: skip

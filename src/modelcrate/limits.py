@@ -1,12 +1,21 @@
 """Every number that bounds input, each with the attack or accident that it stops.
 
 One immutable :class:`Limits` travels with a call; nothing here is global state, so two threads reading two files never
-share a budget. A caller with honest but larger files passes ``dataclasses.replace(DEFAULT, ...)``.
+share a budget. A caller with honest but larger files passes ``dataclasses.replace(DEFAULT, ...)``. What opens a file
+calls :meth:`Limits.started`, and everything below it gets limits with a deadline.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Final
+
+from modelcrate.errors import LimitError
+
+_BYTES_A_SECOND: Final = 16 << 20
+"""What a reader does in a second at the least; a larger file gets the time that its bytes take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +91,33 @@ class Limits:
 
     fresh_bytes: int = 256 << 20
     """Bytes of new tensors that any file may ask for with ``strict=False``; a larger file may ask for its own size."""
+    seconds: float = 120.0
+    """Seconds to scan, read or convert one file, and one more for each 16 MiB of it; a slow file is an attack too."""
+    deadline: float = math.inf
+    """When that time is over, on the monotonic clock; :meth:`started` sets it, callers leave it alone."""
     scan_seconds: float = 60.0
     """Seconds for one file of a batch; whatever its content, it can't keep the others waiting longer."""
     scan_memory: int = 512 << 20
     """Private memory of a worker that scans one file of a batch; a mapped file's own bytes do not count."""
 
+    def started(self, size: int) -> Limits:
+        """These limits with the clock running, for a file of ``size`` bytes; as they are where it runs already."""
+        if self.deadline != math.inf:
+            return self
+        return replace(self, deadline=time.monotonic() + self.seconds + size / _BYTES_A_SECOND)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() > self.deadline
+
+    def check_time(self, where: str) -> None:
+        """Raise LimitError if the time is over. It costs a look at the clock: call it every so many steps."""
+        if time.monotonic() > self.deadline:
+            raise LimitError(f"it takes longer than {self.seconds:g} seconds", where=where, hint=MORE_TIME)
+
+
+MORE_TIME: Final = "an honest file gets more time with limits of more seconds"
 
 DEFAULT = Limits()
 """The limits used where a caller gives none."""

@@ -42,7 +42,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--allow", action="append", default=[], metavar="MODULE.NAME", help="trust this name as well (repeatable)"
     )
     parser.add_argument("--workers", type=_count, metavar="N", help="processes; 0 for none (default: one a processor)")
-    parser.add_argument("--seconds", type=_positive, metavar="S", help="time limit a file in a batch (default: 60)")
+    parser.add_argument("--seconds", type=_positive, metavar="S", help="time limit a file (default: 60 of several)")
     parser.add_argument("--memory", type=_positive, metavar="MIB", help="memory limit a file in a batch (default: 512)")
     parser.set_defaults(run=run)
 
@@ -86,7 +86,7 @@ def _reports(options: argparse.Namespace, targets: list[Any]) -> Iterator[FileRe
 
     limits = DEFAULT
     if options.seconds is not None:
-        limits = replace(limits, scan_seconds=options.seconds)
+        limits = replace(limits, scan_seconds=options.seconds, seconds=options.seconds)
     if options.memory is not None:
         limits = replace(limits, scan_memory=int(options.memory * (1 << 20)))
     return scan_targets(targets, allow=options.allow, workers=options.workers, limits=limits)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_STEP = 1000
+"""Values between two looks at the clock."""
+
 
 class Context:
     """Budgets and caches of one file of ``size`` bytes.
@@ -32,16 +35,18 @@ class Context:
         self.resolve = resolve
         self._bytes_left = min(limits.materialised_bytes, max(limits.materialised_base, 4 * size))
         self._items_left = limits.legacy_items
+        self._look = self._items_left
         self._cache: dict[tuple[str, int], tuple[Node, object]] = {}
 
     def charge_bytes(self, amount: int, where: str) -> None:
         """Count bytes of an array before it is made.
 
-        :raises LimitError: all arrays of this file together would be larger than the limit.
+        :raises LimitError: all arrays of this file together would be larger than the limit, or its time is over.
         """
         self._bytes_left -= amount
         if self._bytes_left < 0:
             raise LimitError("the arrays of this file would be many times larger than the file", where=where)
+        self.limits.check_time(where)
 
     def charge_items(self, amount: int, where: str) -> None:
         """Count values before they are made.
@@ -51,6 +56,9 @@ class Context:
         self._items_left -= amount
         if self._items_left < 0:
             raise LimitError(f"more than {self.limits.legacy_items} values", where=where)
+        if self._items_left < self._look:
+            self._look = self._items_left - _STEP
+            self.limits.check_time(where)
 
     def check_depth(self, depth: int, where: str) -> None:
         """Refuse values nested deeper than the limit.

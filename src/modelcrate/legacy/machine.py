@@ -95,6 +95,7 @@ class Machine(ContainerOps):
                         break
                 count, step = count + step, 0
                 self._check_budget()
+                self.limits.check_time(self.where)
         except IndexError:
             raise self._format("it takes more from the stack than lies there") from None
         except OverflowError as error:

@@ -54,13 +54,15 @@ def read_for_conversion(
     """
     where = name or ("bytes" if isinstance(source, bytes) else os.path.basename(os.fspath(source)) or "file")
     data = source if isinstance(source, bytes) else map_file(source, private=True)
+    limits = limits.started(len(data))
     kind = detect(data)
     if kind == "empty":
         raise FormatError("an empty file", where=where)
     if kind in COMPRESSED:
-        data = unpack_strictly(data, kind, limits.inflated_bytes, where)
+        data = unpack_strictly(data, kind, limits.inflated_bytes, where, limits=limits)
         kind = detect(data)
     refuse_dangerous(data, limits=limits, where=where)
+    limits.check_time(where)
     program = None
     if kind in ("zip", "torch-legacy"):
         file = read_torch(data, limits=limits, where=where, script=script, verify=verify)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from modelcrate.errors import FormatError, LimitError
 from modelcrate.legacy.stream import Data
+from modelcrate.limits import DEFAULT, Limits
 
 STEP = 1 << 20
 
@@ -34,7 +35,9 @@ class _Inflate:
         return out
 
 
-def unpack(data: Data | memoryview, kind: str, room: int, where: str) -> tuple[bytes, str | None]:
+def unpack(
+    data: Data | memoryview, kind: str, room: int, where: str, *, limits: Limits = DEFAULT
+) -> tuple[bytes, str | None]:
     """The content of a compressed stream, at most ``room`` bytes, and what is wrong with it, if anything.
 
     Whatever could be decoded before a fault is given back with it, because a fault must not hide what came before.
@@ -45,7 +48,7 @@ def unpack(data: Data | memoryview, kind: str, room: int, where: str) -> tuple[b
     size = position = 0
     while position < len(view):
         engine = _engine(kind)
-        consumed, problem = _member(engine, view[position:], parts, room - size)
+        consumed, problem = _member(engine, view[position:], parts, room - size, limits)
         size = sum(len(part) for part in parts)
         if problem is not None:
             return b"".join(parts), problem
@@ -80,11 +83,13 @@ def _engine(kind: str) -> _Engine:
     raise ValueError(kind)
 
 
-def _member(engine: _Engine, view: memoryview, parts: list[bytes], room: int) -> tuple[int, str | None]:
+def _member(engine: _Engine, view: memoryview, parts: list[bytes], room: int, limits: Limits) -> tuple[int, str | None]:
     """Decode one member into ``parts``; how many bytes it took, and what went wrong."""
     position = 0
     try:
         while not engine.eof:
+            if limits.is_late:
+                return position, f"undoing the compression takes longer than the limit of {limits.seconds:g} seconds"
             chunk = b""
             if getattr(engine, "needs_input", True):
                 chunk = bytes(view[position : position + (1 << 16)])
@@ -101,13 +106,13 @@ def _member(engine: _Engine, view: memoryview, parts: list[bytes], room: int) ->
     return position - len(getattr(engine, "unused_data", b"")), None
 
 
-def unpack_strictly(data: Data | memoryview, kind: str, room: int, where: str) -> bytes:
+def unpack_strictly(data: Data | memoryview, kind: str, room: int, where: str, *, limits: Limits = DEFAULT) -> bytes:
     """The content of a compressed stream.
 
     :raises FormatError: it is damaged, cut short, or followed by something else.
     :raises LimitError: it becomes larger than ``room``.
     """
-    content, problem = unpack(data, kind, room, where)
+    content, problem = unpack(data, kind, room, where, limits=limits)
     if problem is None:
         return content
     raise LimitError(problem, where=where) if "limit" in problem else FormatError(problem, where=where)

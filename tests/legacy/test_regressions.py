@@ -8,7 +8,16 @@ import pytest
 
 from modelcrate.legacy.scan import scan
 
+
+def npy(shape: str) -> bytes:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
 FOUND = {
+    "a shape with a blank in a number": (npy("329 38"), {"broken"}),
+    "a shape of a very long number": (npy("9" * 5000), {"broken"}),
+    "a shape of very many numbers": (npy("9, " * 5000), {"broken"}),
     "a list for the name of a codec": (b"cbuiltins\nbytearray\n(V\n]tR.", {"unknown", "broken", "dangerous"}),
     "a long run of backslashes": (b"V" + b"\\" * 100_000 + b"x\n.", {"data", "broken", "unrecognised"}),
     "a module of many parts": (b"c" + b"a." * 100_000 + b"b\nc\n.", {"unknown", "dangerous", "broken"}),

@@ -48,7 +48,7 @@ _FLOAT_NAMES: Final = (
     "_max_value",
     "_rounding_digits",
 )
-_INTEGER_BOUNDS: Final = {
+INTEGER_BOUNDS: Final = {
     f"{sign}Int{bits}": ((0, 2**bits - 1) if sign else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1))
     for sign in ("", "U")
     for bits in (8, 16, 32, 64)
@@ -241,11 +241,11 @@ def binary(view: View) -> Document:
 def _number(view: View) -> Document:
     given = view.get("computer_representation")
     representation = "Float" if given is None else given.text()  # rdt has it since 1.2
-    minimum, maximum = (_bound(view.get(name)) for name in ("_min_value", "_max_value"))
+    minimum, maximum = (bound_of(view.get(name)) for name in ("_min_value", "_max_value"))
     if not view["enforce_min_max_values"].boolean():
-        if representation != "Float" and representation not in _INTEGER_BOUNDS:
+        if representation != "Float" and representation not in INTEGER_BOUNDS:
             raise UnsupportedError(f"numbers represented as {representation!r}", where=view.path)
-        minimum, maximum = _INTEGER_BOUNDS.get(representation, (None, None))
+        minimum, maximum = INTEGER_BOUNDS.get(representation, (None, None))
     given = view.get("_rounding_digits")
     digits = None if given is None or given.is_none() else given.integer()
     dtype = dtype_name(view["_dtype"])
@@ -258,11 +258,12 @@ def _number(view: View) -> Document:
         "maximum": maximum,
         "digits": digits,
         "learns_digits": view["learn_rounding_scheme"].boolean(),
-        "missing": _missing(view),
+        "missing": missing_of(view),
     }
 
 
-def _bound(view: View | None) -> int | float | None:
+def bound_of(view: View | None) -> int | float | None:
+    """The smallest or the largest value; None where there is none."""
     if view is None or view.is_none():
         return None
     value = view.value()
@@ -273,7 +274,7 @@ def _bound(view: View | None) -> int | float | None:
     return value if type(value) in (int, float) else view.number()  # type: ignore[return-value]
 
 
-def _missing(view: View, *, by_flag_alone: bool = False) -> Document | None:
+def missing_of(view: View, *, by_flag_alone: bool = False) -> Document | None:
     """How missing cells come back. ``by_flag_alone``: dates handle them whenever they are modelled, even unfilled."""
     handler = view.get("null_transformer")
     if handler is None or handler.is_none():
@@ -290,7 +291,7 @@ def _missing(view: View, *, by_flag_alone: bool = False) -> Document | None:
         return None
     share = handler.get("_null_percentage")
     return {
-        "fill": _fill(handler["_missing_value_replacement"]),
+        "fill": fill_of(handler["_missing_value_replacement"]),
         "flagged": flagged,
         "seen": handler["nulls"].boolean(),
         "share": 0.0 if flagged or share is None or share.is_none() else share.finite(),
@@ -315,14 +316,15 @@ def _generated(handler: View) -> Document | None:
     replacement = handler["_missing_value_replacement"]
     share = handler.get("_null_percentage")
     return {
-        "fill": None if type(replacement.node) is str else _fill(replacement),
+        "fill": None if type(replacement.node) is str else fill_of(replacement),
         "flagged": flagged,
         "seen": handler["nulls"].boolean(),
         "share": 0.0 if flagged or share is None or share.is_none() else share.finite(),
     }
 
 
-def _fill(view: View) -> float | None:
+def fill_of(view: View) -> float | None:
+    """What stood in for missing cells."""
     if view.is_none():
         return None
     value = view.value()
@@ -343,7 +345,7 @@ def _normal_score(view: View) -> Document:
 
 def _flag(view: View) -> Document:
     refuse_unknown(view, (*_BASE, *_NULLS))
-    return {"type": "flag", "missing": _missing(view)}
+    return {"type": "flag", "missing": missing_of(view)}
 
 
 def _timestamp(view: View) -> Document:
@@ -356,14 +358,15 @@ def _timestamp(view: View) -> Document:
         "format": None if pattern.is_none() else pattern.text(),
         "text": kind == "object",
         "unit": 1 if divider is None or divider.is_none() else divider.integer(),
-        "missing": _missing(view, by_flag_alone=True),
+        "missing": missing_of(view, by_flag_alone=True),
     }
 
 
-def _frequency(view: View) -> Document:
+def frequency(view: View, *names: str) -> Document:
+    """A frequency encoder; ``names`` are attributes of later releases that sampling does not need."""
     import numpy as np
 
-    refuse_unknown(view, (*_BASE, "add_noise", "mapping", "intervals", "starts", "means", "dtype"))
+    refuse_unknown(view, (*_BASE, "add_noise", "mapping", "intervals", "starts", "means", "dtype", *names))
     categories: list[object] = []
     rows: list[list[float]] = []
     for key, interval in view["intervals"].pairs():
@@ -408,7 +411,7 @@ _TRANSLATORS: Final[dict[str, Callable[[View], Document]]] = {
     f"{_RDT}.numerical.GaussianNormalizer": _normal_score,
     ONE_HOT: one_hot,
     f"{_RDT}.boolean.BinaryEncoder": _flag,
-    f"{_RDT}.categorical.FrequencyEncoder": _frequency,
+    f"{_RDT}.categorical.FrequencyEncoder": frequency,
     f"{_RDT}.categorical.LabelEncoder": _label,
     f"{_RDT}.categorical.CustomLabelEncoder": _label,
     f"{_RDT}.datetime.UnixTimestampEncoder": _timestamp,

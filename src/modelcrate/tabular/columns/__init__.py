@@ -6,15 +6,20 @@ from modelcrate.format.document import Fields
 from modelcrate.tabular.columns.base import Encoding, MatrixEncoding, TableEncoding
 from modelcrate.tabular.columns.binary import Binary
 from modelcrate.tabular.columns.category import Frequency, Label, OneHot
+from modelcrate.tabular.columns.clusters import Clusters
 from modelcrate.tabular.columns.flag import Empty, Flag, Identity
 from modelcrate.tabular.columns.gaussian import NormalScore
+from modelcrate.tabular.columns.interval import Interval
 from modelcrate.tabular.columns.modes import ModeSpecific
 from modelcrate.tabular.columns.number import Number
+from modelcrate.tabular.columns.scaled import Logarithm, Logit
 from modelcrate.tabular.columns.timestamp import Timestamp
 
-TABLE_ENCODINGS: dict[str, type[TableEncoding]] = {
-    kind.tag: kind for kind in (Number, Frequency, Label, OneHot, Flag, Empty, Identity, Timestamp, NormalScore)
-}
+_TABLE: tuple[type[TableEncoding], ...] = (
+    Number, Frequency, Label, OneHot, Flag, Empty, Identity, Timestamp, NormalScore, Interval, Clusters, Logit,
+    Logarithm,
+)  # fmt: skip
+TABLE_ENCODINGS: dict[str, type[TableEncoding]] = {kind.tag: kind for kind in _TABLE}
 MATRIX_ENCODINGS: dict[str, type[MatrixEncoding]] = {kind.tag: kind for kind in (ModeSpecific, OneHot, Binary)}
 
 __all__ = ["Encoding", "MatrixEncoding", "TableEncoding", "read_matrix_encoding", "read_table_encoding"]

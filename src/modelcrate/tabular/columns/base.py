@@ -56,6 +56,10 @@ class TableEncoding(Encoding):
     def forward(self, value: object, draws: Draws) -> list[object]:
         """One known cell as ``outputs`` cells. Raises :class:`UsageError` for a value that can't be one."""
 
+    def knows(self, value: object) -> bool:
+        """Whether the column can hold this cell at all; a category that was never seen it can't."""
+        return True
+
 
 class MatrixEncoding(Encoding):
     """One modelled column and its span of the encoded matrix that the generator makes."""

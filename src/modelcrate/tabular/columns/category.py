@@ -10,8 +10,9 @@ import numpy as np
 
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
-from modelcrate.tabular.cells import Categories, read_dtype
+from modelcrate.tabular.cells import Categories, is_missing, read_dtype
 from modelcrate.tabular.columns.base import SOFTMAX, MatrixEncoding, TableEncoding
+from modelcrate.tabular.columns.interval import with_missing
 from modelcrate.tabular.draws import Draws, Reversal
 
 END_MARGIN = 1e-9
@@ -87,23 +88,36 @@ class Frequency(TableEncoding):
         noised = draws.normal(1)[0] * self.deviations[code] + self.means[code]
         return [float(np.clip(noised, self.starts[code], self.ends[code] - END_MARGIN))]
 
+    def knows(self, value: object) -> bool:
+        return self.categories.find(value) is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Label(TableEncoding):
-    """Each category is its position in the list, with ``noise`` anywhere between that and the next."""
+    """Each category is its position in the list, with ``noise`` anywhere between that and the next.
+
+    With ``keeps_missing`` missing cells are no category and stay missing; such a list may be empty.
+    """
 
     tag: ClassVar[str] = "label"
     categories: Categories
     noise: bool
+    keeps_missing: bool = False
 
     @classmethod
     def from_document(cls, fields: Fields) -> Label:
-        found = cls(categories=Categories.from_document(fields), noise=fields.boolean("noise"))
+        keeps_missing = fields.optional("keeps_missing", fields.boolean, False)
+        found = cls(
+            categories=Categories.from_document(fields, at_least=0 if keeps_missing else 1),
+            noise=fields.boolean("noise"),
+            keeps_missing=keeps_missing,
+        )
         fields.finish()
         return found
 
     def to_document(self) -> dict[str, Any]:
-        return {"type": self.tag, "categories": self.categories.to_document(), "noise": self.noise}
+        document = {"type": self.tag, "categories": self.categories.to_document(), "noise": self.noise}
+        return {**document, "keeps_missing": True} if self.keeps_missing else document
 
     def derived(self) -> list[tuple[str, int]]:
         return [("category", len(self.categories))]
@@ -114,21 +128,25 @@ class Label(TableEncoding):
 
     def reverse(self, columns: Sequence[np.ndarray], how: Reversal) -> np.ndarray:
         values: np.ndarray = columns[0].astype(np.float64)
+        if not len(self.categories):
+            return np.full(len(values), np.nan)
         if self.noise:
             values = np.floor(values)
         values = np.round(np.clip(values, 0, len(self.categories) - 1))
-        known = ~np.isnan(values)
-        found = self.categories.take(np.where(known, values, 0).astype(np.int64), infer_from_all=True)
-        if not known.all():
-            found = found.astype(np.result_type(found.dtype, np.float16) if found.dtype.kind in "iuf" else object)
-            found[~known] = np.nan
-        return found
+        lost = np.isnan(values)
+        found = self.categories.take(np.where(lost, 0, values).astype(np.int64), infer_from_all=True)
+        return with_missing(found, lost)
 
     def forward(self, value: object, draws: Draws) -> list[object]:
+        if self.keeps_missing and is_missing(value):
+            return [float("nan")]
         code = self.categories.find(value)
         if code is None:
             code = int(draws.integers(len(self.categories), 1)[0])
         return [code + float(draws.uniform(1)[0])] if self.noise else [code]
+
+    def knows(self, value: object) -> bool:
+        return (self.keeps_missing and is_missing(value)) or self.categories.find(value) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

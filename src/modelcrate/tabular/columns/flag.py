@@ -43,7 +43,7 @@ class Flag(TableEncoding):
         return found
 
     def forward(self, value: object, draws: Draws) -> list[object]:
-        return [as_number(value)] if self.missing is None else self.missing.forward(as_number(value))
+        return [as_number(value)] if self.missing is None else self.missing.forward(as_number(value), draws)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

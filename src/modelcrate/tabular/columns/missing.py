@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,16 @@ from modelcrate.tabular.draws import Draws
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """``fill`` stood in for missing cells; they come back by a second column (``flagged``) or by chance (``share``)."""
+    """``fill`` stood in for missing cells; they come back by a second column (``flagged``) or by chance (``share``).
+
+    With ``between`` a number between these two stood in for each, drawn anew.
+    """
 
     fill: float | None
     flagged: bool
     seen: bool
     share: float
+    between: tuple[float, float] | None = None
 
     @classmethod
     def from_document(cls, fields: Fields) -> Missing:
@@ -29,7 +34,10 @@ class Missing:
             flagged=fields.boolean("flagged"),
             seen=fields.boolean("seen"),
             share=fields.number("share", minimum=0.0, maximum=1.0),
+            between=fields.optional("between", lambda name: read_range(fields, name), None),
         )
+        if found.between is not None and found.fill is not None:
+            raise FormatError("missing cells were filled by one value or by several", where=fields.path("between"))
         if found.flagged and found.share:
             raise FormatError("missing cells come back by a flag or by chance, not both", where=fields.path("share"))
         fields.finish()
@@ -37,7 +45,14 @@ class Missing:
 
     def to_document(self) -> dict[str, Any]:
         """The fields, in format values."""
-        return {"fill": self.fill, "flagged": self.flagged, "seen": self.seen, "share": self.share}
+        document = {"fill": self.fill, "flagged": self.flagged, "seen": self.seen, "share": self.share}
+        return document if self.between is None else {**document, "between": list(self.between)}
+
+    def derived(self) -> list[tuple[str, int]]:
+        """What of it was taken from training data: (kind, how many values)."""
+        if self.between is not None:
+            return [("bound", 2)]
+        return [] if self.fill is None else [("mean", 1)]
 
     @property
     def outputs(self) -> int:
@@ -55,11 +70,27 @@ class Missing:
         restored[lost] = np.nan
         return restored
 
-    def forward(self, value: float) -> list[object]:
+    def forward(self, value: float, draws: Draws) -> list[object]:
         """One number as its modelled cells."""
         lost = bool(np.isnan(value))
         filled = self.fill if lost and self.fill is not None else value
+        if self.between is not None:
+            low, high = self.between
+            drawn = low + (high - low) * float(draws.uniform(1)[0])  # drawn for known numbers, too
+            filled = drawn if lost else value
         return [filled, float(lost)] if self.flagged else [filled]
+
+
+def read_range(fields: Fields, name: str) -> tuple[float, float]:
+    """A field of two finite floats, the lower first."""
+    ends: list[float] = []
+    for where, item in fields.each(name, max_items=2):
+        if type(item) is not float or not math.isfinite(item):
+            raise FormatError("expected a finite float", where=where)
+        ends.append(item)
+    if len(ends) != 2 or ends[0] > ends[1]:
+        raise FormatError("expected a lower and an upper end", where=fields.path(name))
+    return ends[0], ends[1]
 
 
 def read_missing(fields: Fields, name: str = "missing") -> Missing | None:

@@ -86,20 +86,32 @@ class ModeSpecific(MatrixEncoding):
         return ((1, TANH), (int(self.used.sum()), SOFTMAX))
 
     def decode(self, matrix: np.ndarray, how: Reversal) -> np.ndarray:
-        mode = np.argmax(matrix[:, 1:], axis=1)
-        normalised = np.clip(matrix[:, 0], -1, 1)
-        values = normalised * SPREAD * self.deviations[self.used][mode] + self.means[self.used][mode]
-        return self.number.reverse([values], how)
+        return self.number.reverse([self.values(matrix[:, 0], np.argmax(matrix[:, 1:], axis=1))], how)
 
     def encode(self, value: object, draws: Draws) -> np.ndarray:
         x = float(np.float32(as_number(value)))  # the original works on single precision here
-        distance = (x - self.means) / (SPREAD * self.deviations)
-        density = self.offsets - 0.5 * (x * self.scales - self.means * self.scales) ** 2
-        likely = np.exp(density - density.max())
-        chance = (likely / likely.sum())[self.used] + FLOOR
-        chance /= chance.sum()
+        chance = self.chances(x)
         mode = int(np.argmax(draws.uniform(1)[0] < chance.cumsum()))
         encoded = np.zeros(self.width, dtype=np.float32)
-        encoded[0] = np.clip(distance[self.used][mode], -EDGE, EDGE)
+        encoded[0] = self.distance(x, mode)
         encoded[1 + mode] = 1.0
         return encoded
+
+    def values(self, normalised: np.ndarray, mode: np.ndarray) -> np.ndarray:
+        """Numbers by their distance from the mean of a used mode, both of shape (n,); not yet clipped or rounded."""
+        inside = np.clip(normalised, -1, 1)
+        found: np.ndarray = inside * SPREAD * self.deviations[self.used][mode] + self.means[self.used][mode]
+        return found
+
+    def chances(self, x: float) -> np.ndarray:
+        """How likely each used mode made ``x``, float64 of shape (used,), none of them impossible."""
+        density = self.offsets - 0.5 * (x * self.scales - self.means * self.scales) ** 2
+        likely = np.exp(density - density.max())
+        chance: np.ndarray = (likely / likely.sum())[self.used] + FLOOR
+        chance /= chance.sum()
+        return chance
+
+    def distance(self, x: float, mode: int) -> float:
+        """How far ``x`` is from the mean of a used mode, kept inside of the interval."""
+        scaled = (x - self.means[self.used][mode]) / (SPREAD * self.deviations[self.used][mode])
+        return float(np.clip(scaled, -EDGE, EDGE))

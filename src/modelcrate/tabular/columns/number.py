@@ -61,8 +61,7 @@ class Number(TableEncoding):
 
     def derived(self) -> list[tuple[str, int]]:
         bounds = (self.minimum is not None) + (self.maximum is not None)
-        fills = self.missing is not None and self.missing.fill is not None
-        return [("bound", bounds)] * (bounds > 0) + [("mean", 1)] * fills
+        return [("bound", bounds)] * (bounds > 0) + ([] if self.missing is None else self.missing.derived())
 
     @property
     def outputs(self) -> int:
@@ -90,7 +89,7 @@ class Number(TableEncoding):
             return values.astype(self.dtype)
 
     def forward(self, value: object, draws: Draws) -> list[object]:
-        return [as_number(value)] if self.missing is None else self.missing.forward(as_number(value))
+        return [as_number(value)] if self.missing is None else self.missing.forward(as_number(value), draws)
 
 
 def as_number(value: object) -> float:

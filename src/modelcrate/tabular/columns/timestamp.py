@@ -12,12 +12,13 @@ import pandas as pd
 
 from modelcrate.errors import FormatError, UsageError
 from modelcrate.format.document import Fields
-from modelcrate.tabular.cells import is_missing
+from modelcrate.tabular.cells import is_missing, read_dtype
 from modelcrate.tabular.columns.base import TableEncoding
-from modelcrate.tabular.columns.missing import Missing, read_missing, restore
+from modelcrate.tabular.columns.missing import Missing, read_missing, read_range, restore
 from modelcrate.tabular.draws import Draws, Reversal
 
 NAT = np.iinfo(np.int64).min
+DAY = 86_400
 FORMAT_LIMIT = 128
 """Characters in a date format."""
 WIDTH = re.compile(r"%[-_0^#:]*[0-9]")
@@ -39,14 +40,53 @@ UNITS = (("D", "Ymd"), ("h", "YmdH"), ("m", "YmdHM"), ("s", "YmdHMS"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """A fixed zone: seconds east of Greenwich, and its name where it has one."""
+
+    offset: int
+    name: str | None
+
+    @classmethod
+    def from_document(cls, fields: Fields) -> Zone:
+        """Read one; an offset is less than a day."""
+        found = cls(
+            offset=fields.integer("offset", minimum=1 - DAY, maximum=DAY - 1),
+            name=fields.nullable("name", lambda name: fields.text(name, max_length=FORMAT_LIMIT)),
+        )
+        fields.finish()
+        if found.name is not None and not found.name.isprintable():
+            raise FormatError("a zone's name of printable characters only", where=fields.path("name"))
+        return found
+
+    def to_document(self) -> dict[str, Any]:
+        """The fields, in format values."""
+        return {"offset": self.offset, "name": self.name}
+
+    @property
+    def digits(self) -> str:
+        """The offset as ``%z`` writes it."""
+        minutes, seconds = divmod(abs(self.offset), 60)
+        sign = "-" if self.offset < 0 else "+"
+        return f"{sign}{minutes // 60:02}{minutes % 60:02}" + (f"{seconds:02}" if seconds else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timestamp(TableEncoding):
-    """A column of dates. ``text``: the table held texts; ``unit``: nanoseconds that the modelled number counts."""
+    """A column of dates. ``text``: the table held texts; ``unit``: nanoseconds that the modelled number counts.
+
+    ``bounds`` clip the nanoseconds. ``exact``: dates are as precise as their format, and read with it. ``zone``: what
+    texts are written in. ``dtype``: the texts are digits, and cells numbers of this dtype.
+    """
 
     tag: ClassVar[str] = "timestamp"
     format: str | None
     text: bool
     unit: int
     missing: Missing | None
+    bounds: tuple[float, float] | None = None
+    exact: bool = False
+    zone: Zone | None = None
+    dtype: np.dtype[np.generic] | None = None
 
     @classmethod
     def from_document(cls, fields: Fields) -> Timestamp:
@@ -55,25 +95,41 @@ class Timestamp(TableEncoding):
             text=fields.boolean("text"),
             unit=fields.integer("unit", minimum=1, maximum=10**15),
             missing=read_missing(fields),
+            bounds=fields.optional("bounds", lambda name: read_range(fields, name), None),
+            exact=fields.optional("exact", fields.boolean, False),
+            zone=fields.optional("zone", lambda name: Zone.from_document(fields.fields(name)), None),
+            dtype=fields.optional("dtype", lambda name: read_dtype(fields, name), None),
         )
         if found.format is not None and ("\0" in found.format or not found.format.isprintable()):
             raise FormatError("a date format of printable characters only", where=fields.path("format"))
         if found.format is not None and WIDTH.search(found.format):
             raise FormatError("a date format that pads to a width of its own", where=fields.path("format"))
+        if found.dtype is not None and (found.dtype.kind not in "iuf" or not found.text or not found.format):
+            raise FormatError("numbers are read from texts in a format", where=fields.path("dtype"))
         fields.finish()
         return found
 
     def to_document(self) -> dict[str, Any]:
-        return {
+        document: dict[str, Any] = {
             "type": self.tag,
             "format": self.format,
             "text": self.text,
             "unit": self.unit,
             "missing": None if self.missing is None else self.missing.to_document(),
         }
+        if self.bounds is not None:
+            document["bounds"] = list(self.bounds)
+        if self.exact:
+            document["exact"] = True
+        if self.zone is not None:
+            document["zone"] = self.zone.to_document()
+        if self.dtype is not None:
+            document["dtype"] = self.dtype.name
+        return document
 
     def derived(self) -> list[tuple[str, int]]:
-        return [("mean", 1)] if self.missing is not None and self.missing.fill is not None else []
+        bounds = [("bound", 2)] if self.bounds is not None else []
+        return bounds + ([] if self.missing is None else self.missing.derived())
 
     @property
     def outputs(self) -> int:
@@ -81,23 +137,57 @@ class Timestamp(TableEncoding):
 
     def reverse(self, columns: Sequence[np.ndarray], how: Reversal) -> np.ndarray:
         values = restore(self.missing, [column.astype(np.float64) for column in columns], how.draws)
-        dates = to_dates(np.round(values) * self.unit)
+        nanoseconds = np.round(values) * self.unit
+        if self.bounds is not None:
+            nanoseconds = np.clip(nanoseconds, *self.bounds)
+        dates = to_dates(nanoseconds)
         if not self.format:
             return dates
         if self.text:
-            return to_text(dates, self.format)
+            return self._texts(dates)
+        if self.exact:
+            return self._read_again(dates)
         return dates if ".%f" in self.format else _truncated(dates, self.format)
+
+    def _texts(self, dates: np.ndarray) -> np.ndarray:
+        assert self.format is not None
+        texts = to_text(dates + self._shift, _zoned(self.format, self.zone))
+        if self.dtype is None:
+            return texts
+        try:
+            if pd.isna(texts).any():
+                return np.array([float(text) for text in texts])
+            return np.array([int(text) if text.isdigit() else float(text) for text in texts]).astype(self.dtype)
+        except (ValueError, OverflowError):
+            raise FormatError(f"dates of the format {self.format} are no {self.dtype}") from None
+
+    def _read_again(self, dates: np.ndarray) -> np.ndarray:
+        """Dates as precise as their format writes them."""
+        assert self.format is not None
+        pattern = _zoned(self.format, None)
+        if ".%f" not in pattern:
+            return _truncated(dates + self._shift, pattern, exact=True) - self._shift
+        whole = (dates + self._shift).astype("datetime64[us]").astype("datetime64[ns]") - self._shift
+        day_first = "%d" in pattern and "%m" in pattern and pattern.index("%d") < pattern.index("%m")
+        return _month_first(whole) if day_first else whole
+
+    @property
+    def _shift(self) -> np.timedelta64:
+        return np.timedelta64(0 if self.zone is None else self.zone.offset * 10**9, "ns")
 
     def forward(self, value: object, draws: Draws) -> list[object]:
         number = float("nan")
         if not is_missing(value):
-            pattern = _plain(self.format) if self.format and isinstance(value, str) else None
+            read = isinstance(value, str) or self.dtype is not None
+            if self.dtype is not None and isinstance(value, float) and value.is_integer():
+                value = int(value)
+            pattern = _plain(self.format) if self.format and read else None
             try:
                 date = pd.to_datetime(pd.Series([value], dtype=object), format=pattern).to_numpy("datetime64[ns]")
             except (ValueError, TypeError, OverflowError, re.error):
                 raise UsageError(f"{value!r} is no date of the format {self.format}") from None
             number = float(int(date.view(np.int64)[0]) // self.unit)
-        return [number] if self.missing is None else self.missing.forward(number)
+        return [number] if self.missing is None else self.missing.forward(number, draws)
 
 
 def to_dates(nanoseconds: np.ndarray) -> np.ndarray:
@@ -126,14 +216,20 @@ def to_text(dates: np.ndarray, pattern: str) -> np.ndarray:
     return texts
 
 
-def _truncated(dates: np.ndarray, pattern: str) -> np.ndarray:
-    """What writing a date as text and reading it again leaves of it."""
+def _zoned(pattern: str, zone: Zone | None) -> str:
+    """The format with its zone written out; dates without one have none to write."""
+    pattern = pattern.replace("%z", "" if zone is None else zone.digits)
+    return pattern.replace("%Z", "" if zone is None or zone.name is None else zone.name.replace("%", "%%"))
+
+
+def _truncated(dates: np.ndarray, pattern: str, *, exact: bool = False) -> np.ndarray:
+    """What writing a date as text and reading it again leaves of it; without ``exact`` as pandas 1.5 guesses."""
     pattern = _plain(pattern)
     named = set(re.findall(r"%([A-Za-z])", pattern))
     for unit, needed in UNITS:
         if named == set(needed):
             whole = dates.astype(f"datetime64[{unit}]").astype("datetime64[ns]")
-            return _month_first(whole) if pattern.index("%d") < pattern.index("%m") else whole
+            return whole if exact or pattern.index("%d") > pattern.index("%m") else _month_first(whole)
     try:
         texts = pd.Series(dates).dt.strftime(pattern)
         return pd.to_datetime(texts, format=pattern).to_numpy("datetime64[ns]")

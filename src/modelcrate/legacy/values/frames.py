@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from modelcrate.errors import FormatError, LimitError, UnsupportedError
 from modelcrate.legacy.graph import Call, Dict, Node, describe
 from modelcrate.legacy.names import callee_of, name_of
-from modelcrate.legacy.values import arrays, plain
+from modelcrate.legacy.values import arrays, dtypes, plain
 from modelcrate.legacy.values.extension import EXTENSION_ARRAYS, Column, column_of, scalar_value
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def pandas_value(node: Call, name: str, context: Context, where: str) -> object:
         return index_of(node, context, where)
     if name in EXTENSION_ARRAYS:
         return column_of(node, context, where)
+    if name in dtypes.CALLEES:
+        return dtypes.dtype_of(node, context, where)
     return scalar_value(node, name, context, where)
 
 

@@ -18,7 +18,8 @@ from modelcrate.format.names import is_component_name
 from modelcrate.nn import stock
 from modelcrate.nn.devices import Placement, resolve_devices, unknown_name
 from modelcrate.nn.dtypes import DTYPES, resolve_dtype
-from modelcrate.nn.materialise import build_meta, unchanged_globals
+from modelcrate.nn.materialise import build_meta
+from modelcrate.nn.meta import unchanged_globals
 from modelcrate.nn.mismatch import MismatchReport
 from modelcrate.nn.prefix import unwrap, wrapper_of
 from modelcrate.nn.registry import CAPTURED, Architecture, Built, built, lookup
@@ -268,9 +269,11 @@ def module_component(
     if isinstance(inner.__dict__.get(CAPTURED), Built):
         made = built(inner)
         tag, config = made.tag, made.config
+        reference = build_meta(lookup(tag), config, dtype=None, where=tag)
     else:
-        tag, config = stock.TAG, stock.describe(inner)
-    captured = capture(inner, build_meta(lookup(tag), config, dtype=None, where=tag))
+        tag = stock.TAG
+        config, reference = stock.described(inner)
+    captured = capture(inner, reference)
     plain = captured.facts == Facts(training=inner.training and not with_mode)
     component = ComponentData(
         name=name,

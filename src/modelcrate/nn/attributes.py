@@ -105,7 +105,7 @@ def _problem(module: nn.Module, built: nn.Module, name: str, value: object) -> s
 
 def _unchanged(value: object, built: object) -> bool:
     """Whether both are the same data; tensors differ always, because the built one has no values."""
-    if value is built:
+    if value is built or _is_plainly(value, built):
         return True
     if built is _ABSENT or any(True for _ in tensors_within(value)):
         return False
@@ -113,6 +113,16 @@ def _unchanged(value: object, built: object) -> bool:
         return values.encode(encode(value, where="")) == values.encode(encode(built, where=""))
     except ModelcrateError:
         return False
+
+
+def _is_plainly(value: object, other: object) -> bool:
+    """Whether both are the same simple value: what nearly all attributes are. False says nothing."""
+    kind = type(value)
+    if kind is not type(other):
+        return False
+    if kind is tuple and isinstance(value, tuple) and isinstance(other, tuple):
+        return len(value) == len(other) and all(map(_is_plainly, value, other))
+    return kind in (bool, int, str) and value == other
 
 
 def _is_opaque(value: object) -> bool:

@@ -7,14 +7,14 @@ the caller's buffer; elsewhere one copy straight from it. No state-dict hook of 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from modelcrate.errors import MismatchError, UnsupportedError
 from modelcrate.format.tensors import TensorHeader
+from modelcrate.nn.meta import on_meta, unchanged_globals
 from modelcrate.nn.registry import Architecture, lookup
 from modelcrate.nn.tensors import NAMES, tensor_view
 
@@ -62,7 +62,7 @@ def build_meta(
     found: Architecture, config: Mapping[str, Any], *, dtype: torch.dtype | None, where: str
 ) -> torch.nn.Module:
     """The module on the meta device, with the global state of torch as it was."""
-    with unchanged_globals(), torch.device("meta"):
+    with on_meta():
         module = found.construct(dict(config), where=where)
         return module if dtype is None else module.to(dtype)
 
@@ -133,14 +133,3 @@ def _holds_meta(value: object) -> bool:
     if isinstance(value, dict):
         return any(isinstance(item, torch.Tensor) and item.is_meta for item in value.values())
     return isinstance(value, list | tuple) and any(isinstance(item, torch.Tensor) and item.is_meta for item in value)
-
-
-@contextlib.contextmanager
-def unchanged_globals() -> Iterator[None]:
-    """Whatever a constructor does to torch's random state and default dtype is undone."""
-    state, dtype = torch.get_rng_state(), torch.get_default_dtype()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)
-        torch.set_default_dtype(dtype)

@@ -21,6 +21,7 @@ _WRAPPERS = {
     ("torch.nn.parallel.data_parallel", "DataParallel"): "module",
     ("torch.nn.parallel.distributed", "DistributedDataParallel"): "module",
 }
+_WRAPPER_NAMES = frozenset(name for _, name in _WRAPPERS)
 _NESTED_WRAPPERS = 8
 
 
@@ -34,6 +35,8 @@ def unwrap(module: nn.Module) -> nn.Module:
     """The module inside any wrappers, compiled over DDP or DDP over compiled alike."""
     for _ in range(_NESTED_WRAPPERS):
         kind = type(module)
+        if kind.__name__ not in _WRAPPER_NAMES:
+            return module
         inner = _WRAPPERS.get((kind.__module__, kind.__name__))
         found = None if inner is None else module._modules.get(inner)
         if found is None:

@@ -42,7 +42,7 @@ from modelcrate.nn.dtypes import NAMED, is_real_or_complex, name_of
 from modelcrate.nn.nested import TensorSink, encode
 from modelcrate.nn.sharing import Shared, find_shared
 from modelcrate.nn.tensors import check_tensor, tensor_data
-from modelcrate.nn.walk import Slot, modules, slots
+from modelcrate.nn.walk import Slot, modules, own_slots
 
 VERSION = 1
 _HOOKS = (
@@ -136,8 +136,10 @@ def capture(module: nn.Module, reference: nn.Module, *, limits: Limits = DEFAULT
     dtypes that no crate holds and lazy modules without weights; UsageError where module and reference do not fit
     together, so that the crate would not load.
     """
-    held = list(slots(module, limits=limits))
-    _compare(held, list(slots(reference, limits=limits)))
+    parts, built = dict(modules(module, limits=limits)), dict(modules(reference, limits=limits))
+    held = [slot for path, part in parts.items() for slot in own_slots(path, part)]
+    wanted = {slot.name: slot for path, part in built.items() for slot in own_slots(path, part)}
+    _compare(held, wanted)
     sink = TensorSink()
     ties: dict[str, str] = {}
     first: dict[int, str] = {}
@@ -151,18 +153,18 @@ def capture(module: nn.Module, reference: nn.Module, *, limits: Limits = DEFAULT
         first[id(slot.tensor)] = slot.name
         sink.add(stored_name(slot.name, slot.name), slot.tensor, where=slot.name)
     known = len(sink.tensors)
-    kept, extra, omitted = _put_on(module, reference, sink, limits)
+    kept, extra, omitted = _put_on(parts, built, sink)
     present = [slot for slot in held if slot.tensor is not None]
     facts = Facts(
-        **_flags(module, limits),
+        **_flags(parts),
         frozen=_names(slot for slot in present if slot.kind == "parameter" and _is_frozen(slot.tensor)),
         tracked=_names(slot for slot in present if slot.kind != "parameter" and _tracks(slot.tensor)),
         ties=ties,
         shared=tuple(find_shared({stored_name(name): sink.tensors[stored_name(name)] for name in first.values()})),
         transient=_names(slot for slot in present if slot.kind == "transient"),
-        dtypes=_dtypes(present, reference, limits),
+        dtypes=_dtypes(present, wanted),
         loose=tuple(list(sink.tensors)[known:]),
-        versions={path: part._version for path, part in modules(module, limits=limits) if part._version != 1},
+        versions={path: part._version for path, part in parts.items() if part._version != 1},
         attributes=kept,
         extra_state=extra,
     )
@@ -182,17 +184,17 @@ def place_name(stored: str) -> str:
     return unquote(stored) if "%" in stored else stored
 
 
-def _compare(live: list[Slot], built: list[Slot]) -> None:
+def _compare(live: list[Slot], wanted: Mapping[str, Slot]) -> None:
     """What a crate could not be loaded into is refused while the model is still at hand."""
-    wanted = {slot.name: slot for slot in built}
+    missing = dict(wanted)
     for slot in live:
-        other = wanted.pop(slot.name, None)
+        other = missing.pop(slot.name, None)
         if other is None:
             raise UsageError(f"{slot.name} was added after the module was built, so the crate would not load")
         shapes = [None if it.tensor is None else _shape(it.tensor) for it in (slot, other)]
         if shapes[0] != shapes[1]:
             raise UsageError(f"{slot.name} has shape {shapes[0]}, its architecture builds {shapes[1]}")
-    for name in wanted:
+    for name in missing:
         raise UsageError(f"{name} was removed after the module was built, so the crate would not load")
 
 
@@ -202,14 +204,13 @@ def _shape(tensor: torch.Tensor) -> object:
 
 
 def _put_on(
-    module: nn.Module, reference: nn.Module, sink: TensorSink, limits: Limits
+    parts: Mapping[str, nn.Module], built: Mapping[str, nn.Module], sink: TensorSink
 ) -> tuple[dict[str, dict[str, Value]], dict[str, Value], list[Omission]]:
     """Attributes and extra state by path, and what can't be kept."""
     kept: dict[str, dict[str, Value]] = {}
     extra: dict[str, Value] = {}
     omitted: list[Omission] = []
-    built = dict(modules(reference, limits=limits))
-    for path, part in modules(module, limits=limits):
+    for path, part in parts.items():
         where = f"module.{path}" if path else "module"
         found, left = attributes.capture(part, built[path], path, sink)
         if found:
@@ -223,18 +224,17 @@ def _put_on(
     return kept, extra, omitted
 
 
-def _flags(module: nn.Module, limits: Limits) -> dict[str, Any]:
-    flags = {path: part.training for path, part in modules(module, limits=limits)}
+def _flags(parts: Mapping[str, nn.Module]) -> dict[str, Any]:
+    flags = {path: part.training for path, part in parts.items()}
     usual = Counter(flags.values()).most_common(1)[0][0]
     return {"training": usual, "flipped": tuple(path for path, flag in flags.items() if flag is not usual)}
 
 
-def _dtypes(held: list[Slot], reference: nn.Module, limits: Limits) -> dict[str, str]:
-    built = {slot.name: slot.tensor for slot in slots(reference, limits=limits)}
+def _dtypes(held: list[Slot], wanted: Mapping[str, Slot]) -> dict[str, str]:
     found: dict[str, str] = {}
     for slot in held:
-        wanted = built[slot.name]
-        if slot.tensor is not None and wanted is not None and slot.tensor.dtype != wanted.dtype:
+        built = wanted[slot.name].tensor
+        if slot.tensor is not None and built is not None and slot.tensor.dtype != built.dtype:
             found[slot.name] = name_of(slot.tensor.dtype)
     return found
 

@@ -13,6 +13,7 @@ from torch import nn
 from modelcrate.errors import ModelcrateError, UnsupportedError
 from modelcrate.limits import DEFAULT, Limits
 from modelcrate.nn.dtypes import NAMED, is_real_or_complex, name_of
+from modelcrate.nn.meta import on_meta
 from modelcrate.nn.registry import CAPTURED, Architecture, Built, built, what_to_write
 from modelcrate.nn.stock import parametrized
 from modelcrate.nn.stock.build import Checked, assemble, charge, check
@@ -24,36 +25,43 @@ from modelcrate.nn.walk import Slot, join, own_slots, walk
 
 
 def describe(module: nn.Module, *, limits: Limits = DEFAULT) -> dict[str, Any]:
+    """The tree of a model; see :func:`described`."""
+    return described(module, limits=limits)[0]
+
+
+def described(module: nn.Module, *, limits: Limits = DEFAULT) -> tuple[dict[str, Any], nn.Module]:
     """The tree of a model that is composed of layers of torch.nn, JSON-able; ``build`` makes the model of it again.
+
+    The second result is that model, on the meta device: it is built here anyway, to be compared with the live one.
 
     Wrappers (DataParallel, DDP, ``torch.compile``) are taken off. Weights, flags and attributes are not part of the
     tree; :mod:`modelcrate.nn.state` keeps those.
     Raises UnsupportedError for a class that is not of torch.nn (it says what to write) and for a layer that was changed
     in a way that no constructor call can repeat.
     """
-    described = _places(module, limits)
-    live = {place.path: found for place, found in described}
+    found = _places(module, limits)
+    live = {place.path: layer for place, layer in found}
     finished: dict[str, Place] = {}
 
     def compare(part: Checked, made: nn.Module) -> Checked:
-        found = live[part.path]
-        assert found is not None  # assemble() builds layers only
+        layer = live[part.path]
+        assert layer is not None  # assemble() builds layers only
         if isinstance(part.layer, Architecture):
             return part
-        place = dataclasses.replace(part.place, tensors=overrides(found, made, part.place))
+        place = dataclasses.replace(part.place, tensors=overrides(layer, made, part.place))
         finished[part.path] = place
         return dataclasses.replace(part, place=place)
 
     try:
-        checked = [check(place, place.path or "module") for place, _ in described]
+        checked = [check(place, place.path or "module") for place, _ in found]
         charge(checked, "module", limits)
-        with torch.device("meta"):
-            assemble(checked, compare)
+        with on_meta():
+            reference = assemble(checked, compare)
     except UnsupportedError:
         raise
     except ModelcrateError as error:  # what a reader would refuse is better refused now
         raise UnsupportedError(f"the model could not be built again: {error.what}", where=error.where) from error
-    return to_document([finished.get(place.path, place) for place, _ in described])
+    return to_document([finished.get(place.path, place) for place, _ in found]), reference
 
 
 def parts_of(module: nn.Module) -> Parts:

@@ -13,11 +13,23 @@ from typing import TYPE_CHECKING, Any
 from modelcrate.crate import Crate
 from modelcrate.crate import open as open_crate
 from modelcrate.crate_writer import Form, write_crate
+from modelcrate.device_errors import device_errors
 from modelcrate.errors import UnsupportedError, UsageError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest
 from modelcrate.format.manifest import Manifest
 from modelcrate.limits import DEFAULT, Limits
-from modelcrate.parts import CHECKPOINT, COPULA, INFERENCE, MODULE, MODULES, STATE_DICT, SYNTHESIZER, VALUES, Parts
+from modelcrate.parts import (
+    CHECKPOINT,
+    COPULA,
+    INFERENCE,
+    MODULE,
+    MODULES,
+    SERIES,
+    STATE_DICT,
+    SYNTHESIZER,
+    VALUES,
+    Parts,
+)
 from modelcrate.storage.regions import IO
 from modelcrate.storage.source import Location
 
@@ -28,6 +40,7 @@ if TYPE_CHECKING:
     from modelcrate.nn.devices import Placement
 
 
+@device_errors()
 def load(
     location: Location,
     *,
@@ -139,6 +152,12 @@ def _take_apart(model: object) -> Parts:
         return copula_parts(model)
     if isinstance(model, Synthesizer):
         return synthesizer_parts(model)
+    from modelcrate.tabular.series.synthesizer import SeriesSynthesizer
+
+    if isinstance(model, SeriesSynthesizer):
+        from modelcrate.series_parts import series_parts
+
+        return series_parts(model)
     raise UsageError(
         f"a {type(model).__name__} can't be saved",
         hint="modelcrate saves torch modules, dicts of them, and synthesizers; modelcrate.convert reads other files",
@@ -149,6 +168,12 @@ def _load_synthesizer(crate: Crate, config: Mapping[str, Any], device: torch.dev
     from modelcrate.synthesizer_parts import load_synthesizer
 
     return load_synthesizer(crate, config, device)
+
+
+def _load_series(crate: Crate, config: Mapping[str, Any], device: torch.device) -> Any:
+    from modelcrate.series_parts import load_series
+
+    return load_series(crate, config, device)
 
 
 def _load_copula(crate: Crate, config: Mapping[str, Any], device: torch.device) -> Any:
@@ -163,4 +188,4 @@ def _load_package(crate: Crate, config: Mapping[str, Any], device: torch.device)
     return package_of(crate, config, device)
 
 
-_LOADERS = {SYNTHESIZER: _load_synthesizer, COPULA: _load_copula, INFERENCE: _load_package}
+_LOADERS = {SYNTHESIZER: _load_synthesizer, COPULA: _load_copula, SERIES: _load_series, INFERENCE: _load_package}

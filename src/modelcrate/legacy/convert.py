@@ -11,16 +11,17 @@ from modelcrate.crate_writer import Form, write_crate
 from modelcrate.errors import MismatchError, UnsupportedError, UsageError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest, digest_of
 from modelcrate.format.manifest import Manifest, Omission, Provenance, Source, identity
-from modelcrate.legacy.families import ctgan, ctgan_02, gretel_actgan, sdv17
+from modelcrate.legacy.families import ctgan, ctgan_02, gretel_actgan, gretel_dgan, sdv17
 from modelcrate.legacy.families.gretel_actgan import Translation
 from modelcrate.legacy.reader import LegacyFile, map_file, read_for_conversion
 from modelcrate.legacy.view import View
 from modelcrate.limits import DEFAULT, Limits
-from modelcrate.parts import COPULA, SYNTHESIZER
+from modelcrate.parts import COPULA, SERIES, SYNTHESIZER
 from modelcrate.version import __version__
 
 FAMILIES: Final[dict[str, Callable[[View], Translation]]] = {
     gretel_actgan.MODEL: gretel_actgan.translate,
+    gretel_dgan.MODEL: gretel_dgan.translate,
     **ctgan.TRANSLATORS,
     ctgan_02.MODEL: ctgan_02.translate,
     **sdv17.TRANSLATORS,
@@ -74,6 +75,8 @@ def convert(
         _check(found)
     elif found.model[0] == COPULA:
         _check_copula(found)
+    elif found.model[0] == SERIES:
+        _check_series(found)
     data = map_file(source)
     provenance = Provenance(
         producer={"modelcrate": __version__},
@@ -107,6 +110,8 @@ def _family(legacy: LegacyFile, weights_only: bool) -> Callable[[View], Translat
     known = None if weights_only else FAMILIES.get(legacy.root.class_name or "")
     if known is not None:
         return known
+    if not weights_only and gretel_dgan.is_saved(legacy.root):
+        return gretel_dgan.translate_saved
     tensors = any(found.module.split(".")[0] == "torch" for found in legacy.reading.globals)
     if legacy.container == "pickle" and not tensors:
         return None
@@ -159,3 +164,26 @@ def _check_copula(found: Translation) -> None:
         joint=Joint.from_document(parts["joint"].state, f"{ROOT}.joint"),
         table=Table.from_document(parts["table"].state, f"{ROOT}.table"),
     )
+
+
+def _check_series(found: Translation) -> None:
+    """The variables against the network's config, and that against its tensors, name by name."""
+    from modelcrate.nn.materialise import build_meta, named_tensors
+    from modelcrate.nn.mismatch import compare
+    from modelcrate.nn.registry import lookup
+    from modelcrate.nn.tensors import NAMES
+    from modelcrate.series_parts import check_generator
+    from modelcrate.tabular.series.synthesizer import SeriesConfig
+    from modelcrate.tabular.series.table import SeriesTable
+
+    parts = {part.name: part for part in found.components}
+    generator = parts["generator"]
+    SeriesConfig.from_document(dict(found.model[1]), f"{ROOT}.config")
+    table = SeriesTable.from_document(parts["series"].state, f"{ROOT}.series")
+    check_generator(generator.config, table, f"{ROOT}.generator")
+    module = build_meta(lookup(generator.type), dict(generator.config), dtype=None, where=f"{ROOT}.generator")
+    wanted = {name: (NAMES[it.dtype], tuple(it.shape)) for name, it in named_tensors(module).items()}
+    held = {name: (it.dtype, tuple(it.shape)) for name, it in (generator.tensors or {}).items()}
+    report = compare(wanted, held)
+    if report:
+        raise report.error(f"{ROOT}.generator")

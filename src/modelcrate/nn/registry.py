@@ -165,6 +165,10 @@ def _built_in_decoder() -> None:
     from modelcrate.nn import decoder  # noqa: F401  (registers itself)
 
 
+def _built_in_series() -> None:
+    from modelcrate.nn import series  # noqa: F401  (registers itself)
+
+
 def _built_in_stock() -> None:
     from modelcrate.nn import stock
 
@@ -175,6 +179,7 @@ def _built_in_stock() -> None:
 _BUILT_IN: dict[str, Callable[[], None]] = {
     "ctgan.generator/1": _built_in_generator,
     "ctgan.decoder/1": _built_in_decoder,
+    "dgan.generator/1": _built_in_series,
     "torch.nn/1": _built_in_stock,
 }
 

@@ -288,7 +288,8 @@ def _layout(view: View, kind: str | None, steps: int) -> tuple[Document | None, 
     attributes, columns, order = (
         _labels(part(name)) for name in ("attribute_columns", "feature_columns", "df_column_order")
     )
-    discrete = [name for name in _labels(part("discrete_columns")) if name in order]
+    told = set(_labels(part("discrete_columns")))
+    discrete = [name for name in order if name in told]
     document: Document = {"order": order, "discrete": discrete}
     if kind in _WIDE:
         return {"type": "wide", "columns": columns, **document}, (attributes, [])

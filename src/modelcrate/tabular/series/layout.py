@@ -299,7 +299,7 @@ def _whole(reference: np.ndarray, faithful: bool) -> bool:
     if reference.dtype.kind in "biu":
         return True
     if reference.dtype.kind == "f":
-        inside = bool((np.abs(reference) < 2.0**63).all())  # NaN is not
+        inside = bool(((reference >= -(2.0**63)) & (reference < 2.0**63)).all())  # NaN is not
         return inside and (faithful or bool((reference == np.floor(reference)).all()))
     if any(isinstance(cell, float) and not np.isfinite(cell) for cell in reference):
         return False

@@ -122,15 +122,16 @@ class SeriesSynthesizer:
         return self.table.derived()
 
     def raw(
-        self, attribute_noise: torch.Tensor, feature_noise: torch.Tensor
+        self, attribute_noise: torch.Tensor, feature_noise: torch.Tensor, *, faithful: bool = False
     ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray]:
         """What the network makes of noise: attributes, scales and features, activated, float32.
 
+        ``faithful`` computes as the original does, which keeps gradients: other kernels, other last bits.
         Raises :class:`FormatError` where the weights give something that is not finite.
         """
-        with torch.inference_mode():
+        with torch.enable_grad() if faithful else torch.inference_mode():
             made = self.generator(attribute_noise.to(self.device), feature_noise.to(self.device))
-        found = tuple(None if part is None else part.cpu().numpy() for part in made)
+        found = tuple(None if part is None else part.detach().cpu().numpy() for part in made)
         if not all(part is None or math.isfinite(float(part.sum(dtype=np.float64))) for part in found):
             raise FormatError("the generator's output is not finite", where="generator")
         attributes, scales, features = found
@@ -167,7 +168,7 @@ class SeriesSynthesizer:
     ) -> Iterator[Arrays]:
         left = count
         while True:
-            attributes, scales, features = self.raw(*next(noise))
+            attributes, scales, features = self.raw(*next(noise), faithful=faithful)
             rows = min(left, len(features))
             yield self.table.decode(
                 None if attributes is None else attributes[:rows],

@@ -97,7 +97,7 @@ def test_bounds_that_nothing_uses_are_not_carried(tmp_path):
 
 
 def test_missing_categories_come_back_under_their_own_name_not_the_encoder_s(tmp_path):
-    convert(source("release_0_20_0"), tmp_path / "x.crate")
+    convert(source("dgan_0_20_0"), tmp_path / "x.crate")
     with modelcrate.open(tmp_path / "x.crate") as crate:
         features = {item["name"]: item["encoding"] for item in crate["series"].state["features"]}
     assert not any("gretel-" in str(value) for value in features["user"]["categories"])

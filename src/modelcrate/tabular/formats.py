@@ -102,7 +102,8 @@ class CellFormat:
         try:
             with np.errstate(invalid="ignore"):
                 if self.kind == "date":
-                    return pd.Series(self._date(cells), index=values.index)
+                    written = self._date(cells)
+                    return pd.Series(written, index=values.index, dtype=written.dtype)
                 if self.kind == "number" or self.dtype in NULLABLE or np_kind(self.dtype) in "iufb":
                     return self._number(cells, values.index)
                 return self._cast(cells, values.index)
@@ -145,7 +146,7 @@ class CellFormat:
         if text and self.pattern is None:
             return _missing_as_nan(cells.astype(object))
         moments = to_moments(cells, self.pattern)
-        if self.pattern is not None and text:
+        if self.pattern is not None:
             moments = to_moments(to_text(moments, self.pattern), self.pattern)
         if self.minimum is not None or self.maximum is not None:
             moments = np.clip(moments, self.minimum, self.maximum)
@@ -157,8 +158,8 @@ class CellFormat:
     def _cast(self, cells: np.ndarray, index: pd.Index) -> pd.Series:
         if np_kind(self.dtype) == "M":
             return pd.Series(to_moments(cells, None).astype(self.dtype), index=index)
-        if self.dtype == "bool" and cells.dtype.kind != "b":
-            return pd.Series(cells if pd.isna(cells).any() else cells.astype(bool), index=index)
+        if self.dtype == "bool" and not pd.isna(cells).any():
+            return pd.Series(cells.astype(bool), index=index)
         if self.dtype == "category":
             assert self.categories is not None
             known = pd.Index(column_of(self.categories.values), dtype=object).infer_objects()

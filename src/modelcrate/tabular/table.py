@@ -140,22 +140,8 @@ class Table:
         ``known`` aside; without it these fields are left out. Rows that a constraint refuses while it is undone are
         not there; the others keep their labels. Raises :class:`FormatError` where a field gets no values.
         """
-        columns = dict(modelled)
-        for position in reversed(range(len(self.columns))):
-            column = self.columns[position]
-            if all(name in columns for name in column.outputs):
-                own = how if session is None else session.reversal(position, how)
-                columns[column.name] = column.encoding.reverse([columns[name] for name in column.outputs], own)
-        inner = self._inner()
-        kept = {
-            column.name: columns[column.name]
-            for column in self.columns
-            if column.name in columns and column.name not in inner
-        }
+        frame = self.decode(modelled, rows, how, session)
         made = {} if session is None else session.made(rows, known or {})
-        frame = frame_of(kept, rows)
-        if self.modelled is not None:
-            frame = self.modelled.write(frame)
         if made:
             frame = frame.assign(**{name: cells for name, cells in made.items() if name in self._constrained})
         frame = self.constraints.reverse_transform(frame)
@@ -172,6 +158,25 @@ class Table:
             index=frame.index,
             columns=pd.Index(list(cells), dtype=object),
         )
+
+    def decode(
+        self, modelled: Mapping[str, np.ndarray], rows: int, how: Reversal, session: Session | None = None
+    ) -> pd.DataFrame:
+        """Modelled columns of shape (rows,) as the table that the constraints left, none of them undone."""
+        columns = dict(modelled)
+        for position in reversed(range(len(self.columns))):
+            column = self.columns[position]
+            if all(name in columns for name in column.outputs):
+                own = how if session is None else session.reversal(position, how)
+                columns[column.name] = column.encoding.reverse([columns[name] for name in column.outputs], own)
+        inner = self._inner()
+        kept = {
+            column.name: columns[column.name]
+            for column in self.columns
+            if column.name in columns and column.name not in inner
+        }
+        frame = frame_of(kept, rows)
+        return frame if self.modelled is None else self.modelled.write(frame)
 
     @property
     def constrains_sources(self) -> bool:

@@ -103,6 +103,12 @@ def test_cells_of_another_kind_are_an_error_of_this_library():
         written(number("int64"), np.array(["x"], dtype=object))
 
 
+def test_none_is_kept_apart_from_nan_only_where_asked():
+    cells = np.array([None, "a"], dtype=object)
+    assert written(CellFormat(kind="plain", dtype="object", nones=True), cells)[5] is None
+    assert np.isnan(written(CellFormat(kind="plain", dtype="object"), cells)[5])
+
+
 def test_a_stage_orders_columns_and_leaves_out_what_a_frame_has_not():
     stage = Stage(columns=(("b", number("int64")), ("gone", number("int64")), ("a", number("float64", digits=0))))
     frame = stage.write(pd.DataFrame({"a": [1.4], "b": [2.0], "c": ["x"]}))
@@ -111,7 +117,7 @@ def test_a_stage_orders_columns_and_leaves_out_what_a_frame_has_not():
 
 
 FORMATS = [
-    CellFormat(kind="plain", dtype="object"),
+    CellFormat(kind="plain", dtype="object", nones=True),
     number("Int64", minimum=-3, maximum=2**63, digits=2),
     number("float64", minimum=-0.5, maximum=None),
     CellFormat(kind="date", dtype="datetime64[ns]", minimum=np.datetime64("2020-01-01", "ns")),

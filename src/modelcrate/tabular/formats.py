@@ -41,7 +41,7 @@ class CellFormat:
 
     Numbers are clipped to ``minimum`` and ``maximum`` and rounded to ``digits``; dates are clipped, and written by
     ``pattern`` where there is one (an ``object`` column then holds texts, any other is cut off to what the pattern
-    tells). ``categories`` of the dtype ``category``.
+    tells). ``categories`` of the dtype ``category``. ``nones``: a plain object column keeps None apart from NaN.
     """
 
     kind: Literal["plain", "number", "date"]
@@ -52,6 +52,7 @@ class CellFormat:
     pattern: str | None = None
     categories: Categories | None = None
     ordered: bool = False
+    nones: bool = False
 
     @classmethod
     def from_document(cls, fields: Fields) -> CellFormat:
@@ -71,6 +72,7 @@ class CellFormat:
         if dtype == "category":
             given["categories"] = Categories.from_document(fields, at_least=0)
             given["ordered"] = fields.boolean("ordered")
+        given["nones"] = fields.optional("nones", fields.boolean, False)
         fields.finish()
         return cls(kind=kind, dtype=dtype, **given)
 
@@ -85,7 +87,7 @@ class CellFormat:
             found["pattern"] = self.pattern
         if self.categories is not None:
             found |= {"categories": self.categories.to_document(), "ordered": self.ordered}
-        return found
+        return {**found, "nones": True} if self.nones else found
 
     def derived(self) -> list[tuple[str, int]]:
         """What was taken from training data: (kind, how many values)."""
@@ -170,7 +172,7 @@ class CellFormat:
         if self.dtype == "string":
             texts = [pd.NA if gone else str(cell) for cell, gone in zip(cells, pd.isna(cells), strict=True)]
             return pd.Series(texts, index=index, dtype="string")
-        boxed = _missing_as_nan(cells.astype(object))
+        boxed = cells.astype(object) if self.nones else _missing_as_nan(cells.astype(object))
         if self.dtype == "str" and int(pd.__version__.partition(".")[0]) >= 3:
             return pd.Series(boxed, index=index, dtype="str")
         return pd.Series(boxed, index=index, dtype=object)

@@ -189,19 +189,19 @@ def test_increments_under_another_name():
     assert factor.transform(found).columns.tolist() == ["x#increment"]
 
 
+def column(name, **form):
+    return {"name": name, "format": {"kind": "plain", "dtype": "int64", **form}}
+
+
+HIGH = {"kind": "number", "dtype": "int64", "minimum": 0, "maximum": 30, "digits": 0}
 STAGES = {
     "constraints": [TWO, {**ONE_HOT, "parts": ["p", "q"]}],
     "applied": [True, True],
     "stages": [
-        {
-            "columns": [
-                {"name": "high", "format": {"kind": "number", "dtype": "int64", "minimum": 0, "maximum": 30, "digits": 0}},
-                {"name": "low", "format": {"kind": "plain", "dtype": "int64"}},
-            ]
-        },
-        {"columns": [{"name": name, "format": {"kind": "plain", "dtype": "object"}} for name in ("low.fillna", "low#high", "gaps", "a", "b")]},
+        {"columns": [{"name": "high", "format": HIGH}, column("low")]},
+        {"columns": [column(name, dtype="object") for name in ("low.fillna", "low#high", "gaps", "a", "b")]},
     ],
-}  # fmt: skip
+}
 
 
 def constraint_set(document):
@@ -211,9 +211,8 @@ def constraint_set(document):
 def test_steps_are_undone_from_the_last_to_the_first_and_refuse_rows_as_they_go():
     steps = constraint_set(STAGES)
     assert steps.to_document() == STAGES
-    modelled = pd.DataFrame(
-        {"low.fillna": [10, 20], "low#high": [LOG(31.0), LOG(6.0)], "gaps": ["None"] * 2, "p": [1.0, 0.0], "q": [0.0, 1.0]}
-    )  # fmt: skip
+    modelled = pd.DataFrame({"low.fillna": [10, 20], "low#high": [LOG(31.0), LOG(6.0)], "gaps": ["None"] * 2})
+    modelled = modelled.assign(p=[1.0, 0.0], q=[0.0, 1.0])
     found = steps.reverse_transform(modelled)
     assert found.columns.tolist() == ["high", "low"]
     assert found.to_numpy().tolist() == [[30, 10], [25, 20]]

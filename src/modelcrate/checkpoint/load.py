@@ -35,7 +35,7 @@ from modelcrate.nn.devices import resolve_device
 from modelcrate.nn.optimizer import OPTIMIZER_TYPE, OptimizerState
 from modelcrate.nn.random_state import RANDOM_STATE_TYPE, Generator, RandomState
 from modelcrate.nn.scheduler import SchedulerState
-from modelcrate.parts import CHECKPOINT
+from modelcrate.parts import CHECKPOINT, VALUES
 from modelcrate.storage.regions import IO
 from modelcrate.storage.source import Location
 from modelcrate.stored import StoredComponent
@@ -164,7 +164,7 @@ class Checkpoint:
         there and were not asked for are left: both give a :class:`CheckpointWarning`, never an error.
         Raises MismatchError where something does not fit; with ``strict=False`` that is left as it is, and reported.
         """
-        plan = _Plan(strict)
+        plan = Plan(strict)
         modules = named(networks, "networks")
         parameters = network.parameter_names(modules)
         for name, module in modules.items():
@@ -239,7 +239,7 @@ class Checkpoint:
             found["random_state"] = False
         return found
 
-    def _network(self, name: str, module: Any, plan: _Plan, role: str = "networks") -> Action:
+    def _network(self, name: str, module: Any, plan: Plan, role: str = "networks") -> Action:
         where = f"{role}.{name}"
         if not isinstance(module, torch.nn.Module):
             raise UsageError(f"expected a torch.nn.Module, got a {type(module).__name__}", where=where)
@@ -248,7 +248,7 @@ class Checkpoint:
         plan.differences += differences
         return apply
 
-    def _averaged(self, name: str, averaged: Any, plan: _Plan) -> Action:
+    def _averaged(self, name: str, averaged: Any, plan: Plan) -> Action:
         component = self._crate[EMA_PREFIX + name]
         where = f"ema.{name}"
         if isinstance(averaged, torch.nn.Module):
@@ -262,18 +262,22 @@ class Checkpoint:
         state = SchedulerState.from_document(Fields(component.state, f"{component.where}.state"), tensors, used)
         return state.prepare(averaged, where=where, strict=plan.strict)
 
-    def _optimizer(self, name: str, optimizer: Any, parameters: Mapping[int, str], plan: _Plan) -> Action:
+    def _optimizer(self, name: str, optimizer: Any, parameters: Mapping[int, str], plan: Plan) -> Action:
         component = self._part(OPTIMIZER_PREFIX + name, OPTIMIZER_TYPE)
         state = OptimizerState.from_document(Fields(component.state, f"{component.where}.state"), _tensors(component))
         return state.prepare(optimizer, parameters, where=f"optimizers.{name}", strict=plan.strict)
 
-    def _scheduler(self, name: str, scheduler: Any, plan: _Plan) -> Action:
+    def _scheduler(self, name: str, scheduler: Any, plan: Plan) -> Action:
         return self.progress.schedulers[name].prepare(scheduler, where=f"schedulers.{name}", strict=plan.strict)
 
-    def _scaler(self, scaler: Any, plan: _Plan) -> Action:
+    def _scaler(self, scaler: Any, plan: Plan) -> Action:
         state = self.progress.scaler
         if state is None:
             raise MismatchError("the checkpoint has no scaler", where="scaler")
+        return self._scaler_state(state, scaler, plan)
+
+    @staticmethod
+    def _scaler_state(state: SchedulerState, scaler: Any, plan: Plan) -> Action:
         return prepare_scaler(state, scaler, where="scaler", strict=plan.strict)
 
     def _generators(self, given: bool | Mapping[str, Generator]) -> Action:
@@ -282,7 +286,7 @@ class Checkpoint:
         return state.prepare(named(given, "random_state") if isinstance(given, Mapping) else {})
 
 
-class _Plan:
+class Plan:
     """Collects what to do; nothing is done before everything was compared."""
 
     def __init__(self, strict: bool) -> None:
@@ -338,6 +342,7 @@ def load_checkpoint(
     """Open a checkpoint, and check every byte of it (``verify=False``: everything but the digests).
 
     ``only`` names the components to use (``"generator"``, ``"optimizer_generator"``): no other is read, nor missed.
+    A converted checkpoint dict of ``torch.save`` opens as :class:`modelcrate.checkpoint.torch_dict.DictCheckpoint`.
     ``device`` is where :meth:`Checkpoint.network` builds networks; :meth:`Checkpoint.restore` copies into live objects
     wherever they are. Raises as :func:`modelcrate.open`; UnsupportedError for a crate that is no checkpoint.
     """
@@ -345,6 +350,12 @@ def load_checkpoint(
     names = None if only is None else frozenset([only] if isinstance(only, str) else only)
     crate = open_crate(location, verify=verify, io=io, limits=limits)
     try:
+        if crate.manifest.model is not None and crate.manifest.model.type == VALUES:
+            from modelcrate.checkpoint.torch_dict import DictCheckpoint
+
+            if verify:
+                crate.check()
+            return DictCheckpoint(crate, target, names)
         for name in sorted(names or ()):
             if name not in crate:
                 raise UsageError(f"the checkpoint has no component {name!r}", hint=f"there is {', '.join(crate)}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -113,12 +113,28 @@ def prepare(
     state = component.state if component.has_state else {}
     used: set[str] = set(Fields(state, component.where).texts("loose")) if "loose" in state else set()
     actions, differences = _prepare_extra_state(module, state, saved, used, component.where)
+    plain = {name: saved[name] for name in saved if name not in used}
+    return prepare_tensors(module, plain, where=where, strict=strict, actions=actions, differences=differences)
+
+
+def prepare_tensors(
+    module: torch.nn.Module,
+    tensors: Mapping[str, torch.Tensor],
+    *,
+    where: str,
+    strict: bool,
+    actions: Sequence[Callable[[], None]] = (),
+    differences: Sequence[str] = (),
+) -> tuple[Callable[[], None], list[str]]:
+    """As :func:`prepare` for tensors by name; ``actions`` are called after they are copied."""
+    differences = list(differences)
+    saved = {stored_name(name): tensor for name, tensor in tensors.items()}
     slots = places(module)
-    pairs = prefix.match((name for name in saved if name not in used), slots)
+    pairs = prefix.match(saved, slots)
     found: dict[int, list[str]] = {}
     for theirs, ours in pairs.items():
         found.setdefault(id(slots[ours].tensor), []).append(theirs)
-    unexpected = [name for name in saved if name not in pairs and name not in used]
+    unexpected = [name for name in saved if name not in pairs]
     differences += [f"{name} is unexpected" for name in unexpected]
     copies: list[tuple[torch.Tensor, torch.Tensor]] = []
     seen: set[int] = set()

@@ -49,7 +49,7 @@ class Progress:
         sink = TensorSink()
         document: dict[str, Value] = {"epoch": self.epoch, "step": self.step}
         for name in _TREES:
-            values = {key: _number(value) if name in ("losses", "metrics") else value for key, value in self._map(name)}
+            values = {key: number(value) if name in ("losses", "metrics") else value for key, value in self._map(name)}
             document[name] = nested.encode(values, where=name, sink=sink)
         document["data_position"] = nested.encode(self.data_position, where="data_position", sink=sink)
         document["schedulers"] = {
@@ -99,6 +99,6 @@ def prepare_scaler(state: SchedulerState, scaler: Any, *, where: str, strict: bo
     return state.prepare(scaler, where=where, strict=strict)
 
 
-def _number(value: Any) -> Any:
+def number(value: Any) -> Any:
     """A loss is often still a tensor without dimensions; it is kept as the number that it is."""
     return value.item() if isinstance(value, torch.Tensor) and value.ndim == 0 else value

@@ -108,6 +108,36 @@ class OptimizerState:
             shared=shared,
         )
 
+    @classmethod
+    def of_torch(cls, found: Mapping[str, Any], optimizer: Any, *, where: str) -> OptimizerState:
+        """The state in a ``state_dict()`` of torch that comes from elsewhere, for this very ``optimizer``.
+
+        Such a dict has neither class nor shapes: what is known of a parameter is taken from the live one in its place.
+        Raises FormatError for a dict of another structure; what does not fit, :meth:`prepare` says.
+        """
+        real = [tensor for group in optimizer.param_groups for tensor in group["params"]]
+        indices: dict[int, int] = {}
+        groups: list[Group] = []
+        for group in found["param_groups"]:
+            start = len(indices)
+            indices |= {key: start + place for place, key in enumerate(group["params"])}
+            options = {name: value for name, value in group.items() if name not in RESERVED}
+            groups.append(Group(options=options, parameters=tuple(range(start, start + len(group["params"])))))
+        if len(indices) != sum(len(group.parameters) for group in groups):
+            raise FormatError("a parameter is in two places", where=where)
+        parameters = [Parameter(name=None, dtype=STORED_NAMES.get(it.dtype, ""), shape=tuple(it.shape)) for it in real]
+        state = {indices[key]: value for key, value in found["state"].items() if key in indices}
+        if not all(isinstance(value, dict) and all(type(name) is str for name in value) for value in state.values()):
+            raise FormatError("the state of a parameter is not a dict of names", where=where)
+        return cls(
+            kind=type(optimizer).__name__,
+            parameters=tuple(parameters),
+            groups=tuple(groups),
+            state=state,
+            on_host=dict.fromkeys(COUNTERS, True) if _counts_on_host(optimizer) else {},
+            shared={key: value for key, value in found["state"].items() if key not in indices},
+        )
+
     def to_document(self, *, where: str) -> tuple[dict[str, Value], dict[str, torch.Tensor]]:
         """The document and the tensors (on their devices, not copied); see ``training.optimizer.1.schema.json``.
 
@@ -317,6 +347,11 @@ def _hosts(state: Mapping[int, Mapping[str, Any]], parameters: Sequence[torch.Te
                 same = parameters[index].device.type == "cpu"
                 hosts[key] = None if same else value.device.type == "cpu"
     return hosts
+
+
+def _counts_on_host(optimizer: Any) -> bool:
+    """Whether torch keeps the step counts of this optimizer on the CPU: always, unless it is capturable or fused."""
+    return not any(group.get("capturable") or group.get("fused") for group in optimizer.param_groups)
 
 
 def _check_options(options: Mapping[str, Any], live: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -87,7 +87,11 @@ def translate_copula(view: View) -> Translation:
     joint = copulas.joint(view["_model"])
     summaries = copulas.summarised(joint["columns"])
     found = Translation(
-        model=(COPULA, {"replay": None if summaries else {"spare_batch": False, "repairs": []}}),
+        # sdv 0.17 and pandas 1 go with NumPy below 1.24, as far as a file tells
+        model=(
+            COPULA,
+            {"replay": None if summaries else {"spare_batch": False, "repairs": []}, "early_rotations": True},
+        ),
         components=[
             ComponentData(name="joint", role="distribution", type="tabular.joint/1", state=joint),
             ComponentData(name="table", role="table", type="tabular.table/1", state=translate_table(view["_metadata"])),

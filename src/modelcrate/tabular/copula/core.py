@@ -9,6 +9,7 @@ import numpy as np
 
 from modelcrate.errors import UsageError
 from modelcrate.tabular.copula.config import CopulaConfig
+from modelcrate.tabular.copula.factor import factor
 from modelcrate.tabular.copula.joint import Joint, Normal
 from modelcrate.tabular.draws import CounterDraws, LegacyDraws
 
@@ -42,9 +43,10 @@ class JointCore:
         return self.joint.values(normal, normal.means + noise @ root, known)
 
     def remade(self, rows: int, known: Mapping[str, object], draws: LegacyDraws) -> dict[str, np.ndarray]:
-        """The original's modelled columns, ``rows`` of them: it draws from NumPy's legacy multivariate normal."""
+        """The original's modelled columns, ``rows`` of them: it draws as NumPy's legacy multivariate normal does."""
         normal, cells = self.given(known)
-        scores = np.empty((rows, 0))
-        if normal.names:
-            scores = draws.state.multivariate_normal(normal.means, normal.covariance, size=rows, check_valid="ignore")
+        noise = draws.normal(rows * len(normal.names)).reshape(rows, len(normal.names))
+        if not normal.names:  # all is known, and nothing drawn
+            return self.joint.values(normal, noise, cells)
+        scores = noise @ factor(normal.covariance, early=self.config.early_rotations) + normal.means
         return self.joint.values(normal, scores, cells)

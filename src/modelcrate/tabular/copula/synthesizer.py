@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from modelcrate.errors import MismatchError
+from modelcrate.errors import MismatchError, UsageError
+from modelcrate.tabular.cells import Categories
 from modelcrate.tabular.copula.config import CopulaConfig
 from modelcrate.tabular.copula.core import BLOCK_ROWS, JointCore
 from modelcrate.tabular.copula.joint import Joint
@@ -57,8 +58,18 @@ class CopulaSynthesizer(Synthesizer):
             random = Random(f"{key} {stream} {number}")
             yield self.table.reverse(modelled, BLOCK_ROWS, Reversal(draws=draws), random, session)
 
+    def _group(self, key: int, stream: int, cells: Mapping[str, object], wanted: int) -> pd.DataFrame:
+        for column in self.table.columns:
+            categories = getattr(column.encoding, "categories", None)
+            if not isinstance(categories, Categories) or column.name not in cells:
+                continue
+            if categories.find(cells[column.name]) is None:
+                what = f"{cells[column.name]!r} does not occur in the training data"
+                raise UsageError(what, where=f"conditions[{column.name!r}]")
+        return super()._group(key, stream, cells, wanted)
+
     def _refuse_unseen(self, known: Mapping[str, object]) -> None:
-        """Nothing to refuse here: encodings refuse what can't be encoded, and any number has a score."""
+        """Nothing more to refuse: any number has a score."""
 
 
 def check_copula(*, joint: Joint, table: Table) -> None:

@@ -21,24 +21,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class States:
-    """Where one column's own generators stood: ``forward`` encodes known cells, ``reverse`` decodes sampled ones."""
+    """Where one column's own generators stood: ``reverse`` decodes sampled cells, ``forward`` encodes known ones.
 
-    forward: Twister
+    A model that takes no known cells needs no ``forward``.
+    """
+
     reverse: Twister
+    forward: Twister | None = None
 
     @classmethod
     def from_document(cls, fields: Fields) -> States:
         """Read them. Raises :class:`FormatError`."""
         found = cls(
-            forward=Twister.from_document(fields.value("forward"), fields.path("forward")),
             reverse=Twister.from_document(fields.value("reverse"), fields.path("reverse")),
+            forward=fields.optional(
+                "forward", lambda name: Twister.from_document(fields.value(name), fields.path(name)), None
+            ),
         )
         fields.finish()
         return found
 
     def to_document(self) -> dict[str, Any]:
         """The states in format values."""
-        return {"forward": self.forward.to_document(), "reverse": self.reverse.to_document()}
+        found = {"reverse": self.reverse.to_document()}
+        return found if self.forward is None else {**found, "forward": self.forward.to_document()}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,7 +71,8 @@ class Session:
         for position, column in enumerate(table.columns):
             if column.states is not None:
                 found.reversing[position] = LegacyDraws(column.states.reverse.start())
-                found.forwarding[position] = LegacyDraws(column.states.forward.start())
+                if column.states.forward is not None:
+                    found.forwarding[position] = LegacyDraws(column.states.forward.start())
         return found
 
     def reversal(self, position: int, how: Reversal) -> Reversal:

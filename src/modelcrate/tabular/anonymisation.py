@@ -6,6 +6,7 @@ What to make up is a name in a file, so it is looked up in a literal table and n
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, TypeAlias
@@ -71,25 +72,34 @@ class Anonymiser:
             raise UnsupportedError(f"Faker can't make values of {self.provider!r}: {error}") from None
 
     def _makers(self, random: Random) -> list[Any]:
-        try:
-            from faker import Faker
-            from faker.config import AVAILABLE_LOCALES
-        except ImportError:
-            raise UnsupportedError(
-                "an anonymised column needs the Faker package", hint="pip install 'modelcrate[faker]'"
-            ) from None
-        unknown = [locale for locale in self.locales if locale not in AVAILABLE_LOCALES]
-        if unknown:
-            raise UnsupportedError(f"the installed Faker has no locale {unknown[0]!r}")
-        fakers: list[Any] = [Faker(locale) for locale in self.locales] or [Faker()]
-        for faker in fakers:
-            faker.random = random
+        fakers = load_fakers(self.locales, [random] * max(len(self.locales), 1))
         # the name is one of PROVIDERS, which from_document and this check see to
         known = self.provider in PROVIDERS
         makers = [getattr(faker, self.provider) for faker in fakers if known and hasattr(faker, self.provider)]
         if not makers:
             raise UnsupportedError(f"the installed Faker has no provider {self.provider!r} for these locales")
         return makers
+
+
+def load_fakers(locales: Sequence[str], randoms: Sequence[Random]) -> list[Any]:
+    """One Faker for each locale (none: the default one), each with the generator at its place.
+
+    Raises :class:`UnsupportedError` without Faker, and where the installed release lacks a locale.
+    """
+    try:
+        from faker import Faker
+        from faker.config import AVAILABLE_LOCALES
+    except ImportError:
+        raise UnsupportedError(
+            "an anonymised column needs the Faker package", hint="pip install 'modelcrate[faker]'"
+        ) from None
+    unknown = [locale for locale in locales if locale not in AVAILABLE_LOCALES]
+    if unknown:
+        raise UnsupportedError(f"the installed Faker has no locale {unknown[0]!r}")
+    fakers: list[Any] = [Faker(locale) for locale in locales] or [Faker()]
+    for faker, random in zip(fakers, randoms, strict=True):
+        faker.random = random
+    return fakers
 
 
 def _argument(item: object, allowed: Number | Text | Choice, where: str) -> Argument:

@@ -29,6 +29,12 @@ PATTERN_LIMIT: Final = 256
 """Characters of an expression; the parser recurses into groups."""
 TEXT_LIMIT: Final = 1024
 """Characters of one identifier; ``(?:(?:a{999}){999}){999}`` would ask for a gigabyte."""
+LONGEST_LIMIT: Final = 1 << 15
+"""Characters of one identifier of all parts together."""
+SPAN_LEAST: Final = 32
+"""Fewer texts than these are made one by one."""
+ENDS_LIMIT: Final = 4096
+"""Ends of texts that are written out to make many of them."""
 OPEN_REPEAT: Final = 16
 """Most repetitions for ``*``, ``+`` and ``{n,}``."""
 DEFAULT_PATTERN: Final = "[a-zA-Z]+"
@@ -84,7 +90,7 @@ class Identifiers:
                 f"the pattern {self.pattern!r} gives {texts.size} different identifiers, fewer than {start + count}",
                 hint="sample fewer rows at once",
             )
-        return pd.Series([texts.text(number) for number in range(start, start + count)], dtype=object)
+        return pd.Series(texts.span(start, start + count), dtype=object)
 
 
 class Texts:
@@ -97,6 +103,10 @@ class Texts:
     def text(self, number: int) -> str:
         """Text ``number``, from 0 to ``size - 1``."""
         raise NotImplementedError
+
+    def span(self, start: int, stop: int) -> list[str]:
+        """The texts from number ``start`` up to ``stop``, as far as there are any."""
+        return [self.text(number) for number in range(start, min(stop, self.size))]
 
 
 class Characters(Texts):
@@ -121,7 +131,7 @@ class Characters(Texts):
 class Sequence(Texts):
     """One text of each part, joined; the last part turns fastest."""
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_ends", "_head", "_parts")
 
     def __init__(self, parts: list[Texts]) -> None:
         self._parts = parts
@@ -129,6 +139,29 @@ class Sequence(Texts):
         for part in parts:
             self.size *= part.size
         self.longest = sum(part.longest for part in parts)
+        self._head: Sequence | None = None
+        self._ends: list[str] = []
+
+    def span(self, start: int, stop: int) -> list[str]:
+        stop = min(stop, self.size)
+        if stop - start < SPAN_LEAST or self.size == 0:
+            return super().span(start, stop)
+        if self._head is None:  # the last few parts are written out once, and joined to what stands before them
+            count, room = len(self._parts), 1
+            while count and room * self._parts[count - 1].size <= ENDS_LIMIT:
+                count -= 1
+                room *= self._parts[count].size
+            tail = Sequence(self._parts[count:])
+            self._ends = [tail.text(number) for number in range(tail.size)]
+            self._head = Sequence(self._parts[:count])
+        found: list[str] = []
+        while start < stop:
+            number, first = divmod(start, len(self._ends))
+            before = self._head.text(number)
+            ends = self._ends[first : first + stop - start]
+            found.extend([before + end for end in ends])
+            start += len(ends)
+        return found
 
     def text(self, number: int) -> str:
         found = []
@@ -141,29 +174,50 @@ class Sequence(Texts):
 class Repetition(Texts):
     """``least`` to ``most`` texts of one family, joined; fewer come first, and none at all never comes."""
 
-    __slots__ = ("_least", "_most", "_part")
+    __slots__ = ("_least", "_most", "_part", "_times")
 
     def __init__(self, part: Texts, least: int, most: int) -> None:
         self._part = part
         self._least = max(least, 1)
         self._most = most
+        self._times: dict[int, Sequence] = {}
         self.size = sum(part.size**times for times in range(self._least, most + 1))
         self.longest = part.longest * most
 
     def text(self, number: int) -> str:
-        times = self._least
-        while number >= self._part.size**times:
-            number -= self._part.size**times
+        times, before = self._least, 0
+        while number - before >= self._part.size**times:
+            before += self._part.size**times
             times += 1
-        return Sequence([self._part] * times).text(number)
+        return self._of(times).text(number - before)
+
+    def span(self, start: int, stop: int) -> list[str]:
+        found: list[str] = []
+        before = 0
+        for times in range(self._least, self._most + 1):
+            room = self._part.size**times
+            if start < before + room and before < stop:
+                found.extend(self._of(times).span(max(start - before, 0), stop - before))
+            before += room
+        return found
+
+    def parts(self) -> list[Texts]:
+        """What is joined, where that is the same number of texts each time."""
+        return [self._part] * self._least if self._least == self._most else [self]
+
+    def _of(self, times: int) -> Sequence:
+        if times not in self._times:
+            self._times[times] = Sequence([self._part] * times)
+        return self._times[times]
 
 
-def enumerate_pattern(pattern: str, *, where: str) -> Texts:
+def enumerate_pattern(pattern: str, *, where: str, grouped: bool = False) -> Texts:
     """The texts that a regular expression describes, in order.
 
     Understood are characters, sets, ranges, the classes ``\\d \\s \\w`` and their opposites, the dot (printable ASCII)
-    and repetitions; anchors mean nothing. Of a repeated group only the first item is repeated, as in sdv 0.17.2. Raises
-    :class:`FormatError`, :class:`LimitError`, :class:`UnsupportedError`.
+    and repetitions; anchors mean nothing. Of a repeated group only the first item is repeated, as in sdv 0.17.2, unless
+    the group is numbered: these are understood with ``grouped``, as in rdt from 1.3. Raises :class:`FormatError`,
+    :class:`LimitError`, :class:`UnsupportedError`.
     """
     if len(pattern) > PATTERN_LIMIT:
         raise LimitError(f"an expression of more than {PATTERN_LIMIT} characters", where=where)
@@ -171,17 +225,30 @@ def enumerate_pattern(pattern: str, *, where: str) -> Texts:
         parsed = _sre.parse(pattern, flags=re.UNICODE)
     except (re.error, ValueError, OverflowError, RecursionError, Warning) as error:
         raise FormatError(f"not a regular expression: {error}", where=where) from None
-    texts = Sequence([_texts(op, argument, where) for op, argument in parsed if op is not _sre.AT])
+    texts = _joined(parsed, where, grouped)
     if texts.size == 0:
         raise UnsupportedError("the expression describes no identifier", where=where)
+    if texts.longest > LONGEST_LIMIT:
+        raise LimitError(f"the expression describes texts of more than {LONGEST_LIMIT} characters", where=where)
     return texts
 
 
-def _texts(op: Any, argument: Any, where: str) -> Texts:
+def _joined(items: Any, where: str, grouped: bool) -> Sequence:
+    parts: list[Texts] = []
+    for op, argument in items:
+        if op is not _sre.AT:
+            part = _texts(op, argument, where, grouped)
+            parts.extend(part.parts() if isinstance(part, Repetition) else [part])
+    return Sequence(parts)
+
+
+def _texts(op: Any, argument: Any, where: str, grouped: bool) -> Texts:
+    if grouped and op is _sre.SUBPATTERN:
+        return _joined(argument[3], where, grouped)
     if op is _sre.MAX_REPEAT:
         least, most, items = argument
         most = OPEN_REPEAT if most is _sre.MAXREPEAT else int(most)
-        part = _texts(items[0][0], items[0][1], where) if items else Sequence([])
+        part = _texts(items[0][0], items[0][1], where, grouped) if items else Sequence([])
         if max(part.longest, 1) * most > TEXT_LIMIT:  # repeating nothing takes its time, too
             raise LimitError(f"the expression describes texts of more than {TEXT_LIMIT} characters", where=where)
         return Repetition(part, int(least), most)

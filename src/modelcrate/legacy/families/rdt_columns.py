@@ -78,13 +78,13 @@ def names_of(view: View) -> tuple[list[str], list[str]]:
 
 
 def states_of(view: View) -> Document:
-    """Where the generators of a transformer stand: ``{"transform", "reverse"}``, each a seed or a state."""
+    """Where the generators of a transformer stand: ``{"forward", "reverse"}``, each a seed or a state."""
     view = view.attributes(view.class_name or "")
     seed = view["random_seed"].integer() if "random_seed" in view else _SEED
     states = view["random_states"].mapping()
     return {
         ours: twister_of(states[theirs], seed)
-        for ours, theirs in (("transform", "transform"), ("reverse", "reverse_transform"))
+        for ours, theirs in (("forward", "transform"), ("reverse", "reverse_transform"))
         if theirs in states
     }
 

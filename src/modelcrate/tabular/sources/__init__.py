@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-from random import Random
-from typing import Any, Protocol
-
-import numpy as np
-
-from modelcrate.errors import UnsupportedError
 from modelcrate.format.document import Fields
+from modelcrate.tabular.sources.base import Maker, Source
+from modelcrate.tabular.sources.index import Index
+from modelcrate.tabular.sources.made_up import MadeUp
+from modelcrate.tabular.sources.pattern import Pattern
 
+_KINDS: tuple[type[Source], ...] = (Index, Pattern, MadeUp)
+SOURCES: dict[str, type[Source]] = {kind.tag: kind for kind in _KINDS}
 
-class Maker(Protocol):
-    """Goes on from call to call."""
-
-    def take(self, rows: int) -> np.ndarray:
-        """The next cells, an object array of shape (rows,), NaN where missing."""
-        ...
-
-
-class Source(Protocol):
-    """One column's source."""
-
-    unique: bool
-
-    def resume(self) -> Maker:
-        """Goes on where the original stood."""
-        ...
-
-    def start(self, random: Random) -> Maker:
-        """A fresh one that ``random`` decides."""
-        ...
-
-    def derived(self) -> list[tuple[str, int]]:
-        """What was taken from training data."""
-        ...
-
-    def to_document(self) -> dict[str, Any]:
-        """The source in format values."""
-        ...
+__all__ = ["SOURCES", "Maker", "Source", "read_source"]
 
 
 def read_source(fields: Fields) -> Source:
-    """The source that a document describes."""
-    raise UnsupportedError("a source of cells of unknown type", where=fields.path("type"))
+    """The source that a document describes. Raises :class:`FormatError`, and as patterns and providers do."""
+    return SOURCES[fields.text("type", choices=tuple(SOURCES))].from_document(fields)

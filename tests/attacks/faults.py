@@ -9,6 +9,35 @@ from attacks.streams import COMMAND, Attack, call, evil_pickle, literal, name, p
 EVIL = b"cos\nsystem\n" + text(COMMAND) + b"\x85R"
 
 
+CASES = {
+    "A8": ("bad-get", "memo-", "index-"),
+    "A38": ("invalid", "truncated", "no-stop", "behind-many", "behind-harmless", "padded", "nothing", "cut-"),
+    "A42": ("frame", "stop-inside", "cut-frame"),
+    "A43": ("proto", "newer", "no-proto"),
+    "A44": ("leftover", "mark-", "two-left", "only-mark"),
+    "A45": ("underflow", "odd-dict", "odd-items", "obj-nothing"),
+    "A46": ("append-", "setitem", "additems", "build-", "call-", "args-", "kwargs"),
+    "A49": ("odd-int", "blank-int", "underscore", "hex", "odd-long", "integer-text"),
+    "A50": ("long-negative", "integer-of"),
+    "A51": ("odd-float", "blank-float", "float-"),
+    "A52": (
+        "surrogate",
+        "behind-unknown",
+        "behind-bad",
+        "behind-unquoted",
+        "text-not",
+        "cut-escape",
+        "string-negative",
+    ),
+    "A53": ("bytes-huge", "text-huge", "bytearray-huge", "readonly", "cut-text"),
+}
+"""The cases that the streams of this module carry, by the beginnings of their names."""
+
+
+def _case(label: str) -> str:
+    return ", ".join(case for case, starts in CASES.items() if label.startswith(starts))
+
+
 def attacks() -> Iterator[Attack]:
     yield from _dangerous()
     yield from _broken()
@@ -76,7 +105,7 @@ def _dangerous() -> Iterator[Attack]:
         "behind-unquoted": b"Sabc\n0" + EVIL + b".",
     }
     for label, data in streams.items():
-        yield Attack(name=f"fault-{label}", data=data, about="A38, A42-A46, A49")
+        yield Attack(name=f"fault-{label}", data=data, about=_case(label))
 
 
 def _broken() -> Iterator[Attack]:
@@ -110,7 +139,7 @@ def _broken() -> Iterator[Attack]:
         "stop-inside-frame": b"\x80\x04\x95\x05" + bytes(7) + b"N.NN.",
     }
     for label, data in streams.items():
-        yield Attack(name=f"broken-{label}", data=data, verdict="broken", about="A8, A42-A53")
+        yield Attack(name=f"broken-{label}", data=data, verdict="broken", about=_case(label))
 
 
 def _several() -> Iterator[Attack]:

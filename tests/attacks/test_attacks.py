@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from attacks import bombs, calls, containers, faults, indirect, values
+from attacks import bombs, calls, containers, faults, indirect, misuses, values
 from attacks.streams import SENTINEL, Attack
 from modelcrate.errors import ModelcrateError
 from modelcrate.legacy.findings import ORDER
@@ -44,10 +45,16 @@ def everything() -> Iterator[Attack]:
     yield from faults.attacks()
     yield from containers.attacks()
     yield from values.attacks()
+    yield from misuses.attacks()
     yield from bombs.attacks()
 
 
 ATTACKS = list(everything())
+
+
+def label(attack: Attack) -> str:
+    """The name of a test of it: its own, and the numbers of the cases that it carries."""
+    return "-".join([attack.name, *re.findall(r"\b[A-J][0-9]+\b", attack.about)])
 
 
 class Watch:
@@ -115,7 +122,7 @@ def test_there_are_enough_and_each_has_a_name_of_its_own() -> None:
     assert len({attack.data for attack in ATTACKS}) >= len(ATTACKS) - 10
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=[attack.name for attack in ATTACKS])
+@pytest.mark.parametrize("attack", ATTACKS, ids=[label(attack) for attack in ATTACKS])
 def test_a_scan_executes_nothing_and_calls_nothing_data(
     attack: Attack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

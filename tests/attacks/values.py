@@ -22,6 +22,24 @@ def array(*, kind: object = NDARRAY, shape: object = (0,), code: object = b"b", 
     return made if state is None else build(made, state)
 
 
+CASES = {
+    "A27": ("counter", "ordered", "set-of"),
+    "A28": ("array-of", "array-shape"),
+    "A29": ("array-", "frombuffer"),
+    "A30": ("dtype",),
+    "A31": ("scalar",),
+    "A32": ("mt19937", "bit-generator"),
+    "A33": ("block", "range-index", "index-of", "tz-of"),
+    "A34": ("estimator",),
+    "A36": ("module-of",),
+}
+"""The cases that the values of this module carry, by the beginnings of their names."""
+
+
+def _case(label: str) -> str:
+    return ", ".join(case for case, starts in CASES.items() if label.startswith(starts))
+
+
 def attacks() -> Iterator[Attack]:
     broken = {
         "array-short-data": array(state=(1, (4,), FLOAT, False, bytes(8))),
@@ -90,6 +108,6 @@ def attacks() -> Iterator[Attack]:
         "partial-of-data": call(name("functools", "partial"), name("collections", "OrderedDict")),
     }
     for label, code in broken.items():
-        yield Attack(name=f"value-{label}", data=pickled(code), verdict="broken", about="A28-A33")
+        yield Attack(name=f"value-{label}", data=pickled(code), verdict="broken", about=_case(label))
     for label, code in unknown.items():
-        yield Attack(name=f"value-{label}", data=pickled(code), verdict="unknown", about="A27, A34-A36")
+        yield Attack(name=f"value-{label}", data=pickled(code), verdict="unknown", about=_case(label))

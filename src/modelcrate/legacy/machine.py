@@ -130,6 +130,8 @@ class Machine(ContainerOps):
 
     def _named(self, module: bytes, name: bytes, opcode: str) -> Global:
         self._charge(_CALL + len(module) + len(name))
+        if not module or not name:  # the C unpickler takes an empty line for the end of the stream
+            self._irregular("a global without a module or without a name")
         try:
             return self._global(module.decode(), name.decode(), opcode)
         except UnicodeDecodeError:

@@ -11,7 +11,7 @@ from modelcrate.crate_writer import Form, write_crate
 from modelcrate.errors import MismatchError, UnsupportedError, UsageError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest, digest_of
 from modelcrate.format.manifest import Manifest, Omission, Provenance, Source, identity
-from modelcrate.legacy.families import ctgan, ctgan_02, gretel_actgan, gretel_dgan, sdv17
+from modelcrate.legacy.families import ctgan, ctgan_02, gretel_actgan, gretel_dgan, sdv1, sdv17
 from modelcrate.legacy.families.gretel_actgan import Translation
 from modelcrate.legacy.reader import LegacyFile, map_file, read_for_conversion
 from modelcrate.legacy.view import View
@@ -25,6 +25,7 @@ FAMILIES: Final[dict[str, Callable[[View], Translation]]] = {
     **ctgan.TRANSLATORS,
     ctgan_02.MODEL: ctgan_02.translate,
     **sdv17.TRANSLATORS,
+    **sdv1.TRANSLATORS,
 }
 """Translators by the class of the object that a file holds."""
 ROOT: Final = "model"
@@ -71,12 +72,7 @@ def convert(
             hint=f"known are {', '.join(sorted(FAMILIES))}",
         )
     found = translate(legacy.root)
-    if found.model[0] == SYNTHESIZER:
-        _check(found)
-    elif found.model[0] == COPULA:
-        _check_copula(found)
-    elif found.model[0] == SERIES:
-        _check_series(found)
+    check_translation(found)
     data = map_file(source)
     provenance = Provenance(
         producer={"modelcrate": __version__},
@@ -130,8 +126,14 @@ def refuse_same_file(source: str | os.PathLike[str], target: str | os.PathLike[s
         )
 
 
-def _check(found: Translation) -> None:
+def check_translation(found: Translation) -> None:
     """Read the documents back as a loader will, so that nothing is written that can't be loaded."""
+    check = {SYNTHESIZER: _check, COPULA: _check_copula, SERIES: _check_series}.get(found.model[0])
+    if check is not None:
+        check(found)
+
+
+def _check(found: Translation) -> None:
     from modelcrate.tabular.config import Config
     from modelcrate.tabular.fit import check_parts, generator_shape
     from modelcrate.tabular.randomstate import RandomState

@@ -23,6 +23,7 @@ from modelcrate.legacy.families.ctgan_sampler import translate_sampler
 from modelcrate.legacy.families.gretel_actgan import Translation
 from modelcrate.legacy.families.known import column_dtype, refuse_unknown
 from modelcrate.legacy.families.random_states import state_of_objects, state_of_tuples
+from modelcrate.legacy.values.dtypes import DtypeData
 from modelcrate.legacy.view import View
 from modelcrate.storage.component import ComponentData
 
@@ -216,7 +217,9 @@ def _raw_dtypes(view: View) -> dict[str, str]:
     for name, dtype in zip(series.index.labels(), series.values.tolist(), strict=True):
         if isinstance(name, bool) or not isinstance(name, (str, int)):
             raise UnsupportedError("a column whose name is neither text nor a number", where=view.path)
-        found[str(name)] = column_dtype(dtype, f"{view.path}[{name!r}]")
+        # categories of pandas' own dtypes; a table around the model, if there is one, casts them back
+        boxed = isinstance(dtype, DtypeData) and dtype.name in ("boolean", "string", "str", "category")
+        found[str(name)] = "object" if boxed else column_dtype(dtype, f"{view.path}[{name!r}]")
     return found
 
 

@@ -188,7 +188,7 @@ def one_hot(view: View) -> Document:
         view,
         (
             *_BASE, "dummies", "_dummy_na", "_num_dummies", "_dummy_encoded", "_indexer", "_uniques", "dtype",
-            "error_on_unknown", "dummy_na",
+            "error_on_unknown", "dummy_na", "missing_value_generation",
         ),
     )  # fmt: skip
     return {"type": "one_hot", "categories": [cell(item) for item in view["dummies"].items()]}

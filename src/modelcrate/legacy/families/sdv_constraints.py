@@ -102,7 +102,7 @@ def _inequality(view: View) -> Document:
         "low": view["_low_column_name"].text(),
         "high": view["_high_column_name"].text(),
         "difference": view["_diff_column_name"].text(),
-        "strict": _comparison(view, ">", ">=") == ">",
+        "strict": comparison(view, ">", ">=") == ">",
         "dtype": dtype,
     }
 
@@ -112,7 +112,7 @@ def _scalar_inequality(view: View) -> Document:
     return {
         "type": "scalar_inequality",
         "column": view["_column_name"].text(),
-        "relation": _comparison(view, ">", ">=", "<", "<="),
+        "relation": comparison(view, ">", ">=", "<", "<="),
         "value": _scalar(view["_value"], dtype),
         "difference": view["_diff_column_name"].text(),
         "dtype": dtype,
@@ -122,7 +122,7 @@ def _scalar_inequality(view: View) -> Document:
 
 def _sign(view: View) -> Document:
     positive = view.class_name == f"{_MODULE}.Positive"
-    relation = _comparison(view, ">", ">=") if positive else _comparison(view, "<", "<=")
+    relation = comparison(view, ">", ">=") if positive else comparison(view, "<", "<=")
     if view["_value"].integer() != 0:
         raise FormatError("a sign is not compared with zero", where=view.path)
     return {
@@ -141,7 +141,7 @@ def _range(view: View) -> Document:
         "middle": view["middle_column_name"].text(),
         "high": view["high_column_name"].text(),
         "scaled": view["_transformed_column"].text(),
-        "strict": _comparison(view, "<", "<=") == "<",
+        "strict": comparison(view, "<", "<=") == "<",
         "dtype": _dtype(view),
     }
 
@@ -154,7 +154,7 @@ def _scalar_range(view: View) -> Document:
         "low": _scalar(view["_low_value"], dtype),
         "high": _scalar(view["_high_value"], dtype),
         "scaled": view["_transformed_column"].text(),
-        "strict": _comparison(view, "<", "<=") == "<",
+        "strict": comparison(view, "<", "<=") == "<",
         "dtype": dtype,
         "resolution": _resolution(view),
     }
@@ -218,7 +218,7 @@ def _dtype(view: View) -> str:
     return name
 
 
-def _comparison(view: View, *choices: str) -> str:
+def comparison(view: View, *choices: str) -> str:
     """The sign of the comparison function that a constraint holds."""
     operator = view["_operator"]
     name = operator.global_name

@@ -68,7 +68,8 @@ def load(
     reports): what fits is loaded, what the file lacks is newly initialised.
     ``architecture`` (a registered tag, a class or function that builds the module without arguments, or a dict of those
     by name) takes the place of what the crate names, for models whose class was in no file.
-    A crate of plain values (a state dict, a checkpoint dict of ``torch.save``) gives those.
+    A crate of plain values (a state dict, a checkpoint dict of ``torch.save``) gives those. Of a checkpoint, converted
+    or not, ``only`` gives single networks; :func:`modelcrate.load_checkpoint` opens all of it.
     Raises as :func:`modelcrate.open`; UnsupportedError for an unknown tag, MismatchError with every difference between
     tensors and architecture, UsageError for a device that is not here, a name that the crate does not have, and options
     that the crate's kind does not take.
@@ -77,8 +78,14 @@ def load(
         model = crate.manifest.model
         if model is None:
             raise UsageError("the crate holds parts, not a model", hint="open it with modelcrate.open")
+        if model.type in (CHECKPOINT, VALUES) and only is not None and dtype is None and strict:
+            from modelcrate.checkpoint.alone import load_alone
+
+            return load_alone(crate, only, device=device, architecture=architecture)
         if model.type not in (MODULE, MODULES, STATE_DICT, VALUES, *_LOADERS):
-            hint = "open it with modelcrate.load_checkpoint" if model.type == CHECKPOINT else None
+            hint = None
+            if model.type == CHECKPOINT:
+                hint = "open it with modelcrate.load_checkpoint, or load one network with only="
             what = f"no model type {model.type!r} can be loaded here"
             raise UnsupportedError(what, where="manifest.model.type", hint=hint)
         if model.type in (MODULE, MODULES):

@@ -231,3 +231,37 @@ def test_only_and_values_that_are_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "old.crate").unlink()
     with pytest.raises(UnsupportedError, match="no network"):
         modelcrate.load_checkpoint(converted(tmp_path, {"a": 1}))
+
+
+def test_load_gives_one_network_of_a_converted_dict(tmp_path: Path) -> None:
+    generator = net()
+    path = converted(tmp_path, {"netG": generator.state_dict(), "netD": net(), "epoch": 1})
+    state = modelcrate.load(path, only="g")
+    assert list(state) == list(generator.state_dict())
+    built = modelcrate.load(path, only="netG", architecture=net)
+    assert not built.training
+    assert torch.equal(built[0].weight, generator[0].weight)  # type: ignore[index]
+    assert sorted(modelcrate.load(path, only=["g", "d"])) == ["d", "g"]
+    with pytest.raises(UsageError, match="no network 'x'"):
+        modelcrate.load(path, only="x")
+
+
+class Foreign(nn.Module):
+    """A class that is not registered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = net()
+
+
+def test_load_gives_one_network_of_a_checkpoint(tmp_path: Path) -> None:
+    generator, foreign = net(), Foreign()
+    path = tmp_path / "c.crate"
+    modelcrate.save_checkpoint(path, networks={"generator": generator, "foreign": foreign})
+    assert torch.equal(modelcrate.load(path, only="generator")[0].weight, generator[0].weight)  # type: ignore[index]
+    with pytest.raises(UnsupportedError, match="architecture="):
+        modelcrate.load(path, only="foreign")
+    found = modelcrate.load(path, only="foreign", architecture=Foreign)
+    assert torch.equal(found.inner[0].weight, foreign.inner[0].weight)  # type: ignore[index]
+    with pytest.raises(UnsupportedError, match="only="):
+        modelcrate.load(path)

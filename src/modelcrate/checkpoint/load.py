@@ -125,17 +125,20 @@ class Checkpoint:
 
     def tensors(self, name: str) -> Mapping[str, torch.Tensor]:
         """A network's tensors by name (``ema_x`` for an averaged copy): private CPU views of the file."""
+        return _tensors(self.stored(name))
+
+    def stored(self, name: str) -> Any:
+        """A network as it is stored; UsageError for a name that is not there, or was left out by ``only``."""
         if name not in self._crate or self._crate[name].role not in ("network", "ema"):
             raise UsageError(f"there is no network {name!r}", hint=f"there is {', '.join(self.networks)}")
-        return _tensors(self._allowed(name))
+        return self._allowed(name)
 
     def network(self, name: str, *, device: Device | None = None) -> torch.nn.Module:
         """Build a network whose architecture the checkpoint names, in evaluation mode.
 
         Raises UnsupportedError where it names none, because the class was not registered when it was saved.
         """
-        self.tensors(name)
-        component = self._allowed(name)
+        component = self.stored(name)
         if component.type in (NETWORK_TYPE, STATE_TYPE):
             raise UnsupportedError(
                 "the class of this network was not registered when it was saved",

@@ -91,12 +91,12 @@ class DictCheckpoint(Checkpoint):
 
     def tensors(self, name: str) -> Mapping[str, torch.Tensor]:
         """A network's tensors by name: private CPU views of the file."""
-        found = self._network_part(name)
+        found = self.stored(name)
         return found.tensors if isinstance(found, StoredComponent) else dict(found)
 
     def network(self, name: str, *, device: Device | None = None) -> torch.nn.Module:
         """A network that was saved whole, in evaluation mode; UnsupportedError for a mere state dict."""
-        found = self._network_part(name)
+        found = self.stored(name)
         if not isinstance(found, StoredComponent):
             raise UnsupportedError(
                 "only the state dict of this network was saved",
@@ -142,7 +142,8 @@ class DictCheckpoint(Checkpoint):
     def _has(self, name: str) -> bool:
         return False  # none of the parts that only modelcrate writes
 
-    def _network_part(self, name: str) -> Any:
+    def stored(self, name: str) -> Any:
+        """A network as it is stored: a component for one that was saved whole, else a state dict."""
         for kind in ("network", "ema"):
             part = self._parts.get((kind, self._aliases.get((kind, name), name)))
             if part is not None:

@@ -39,6 +39,14 @@ DTYPE_SIZES: dict[str, int] = {
 }
 """Bytes per item of each dtype, by its safetensors name (FORMAT.md 6.5)."""
 
+FOREIGN_BITS: dict[str, int] = {
+    **{name: 8 * size for name, size in DTYPE_SIZES.items()},
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+}
+"""Bits per item of each dtype that files of other programs may hold; a tensor's total is a whole number of bytes."""
+
 ALIGNMENT = 64
 """A written header is padded so that the data begins at a multiple of this, for views that need no copy."""
 
@@ -47,6 +55,7 @@ METADATA_KEY = "__metadata__"
 
 _LENGTH_BYTES = 8
 _NAME = re.compile(r"[!-~]{1,512}")
+_FOREIGN_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,4096}")
 _NESTING = 3
 _DIGITS = 20
 
@@ -110,8 +119,12 @@ def tensor_bytes(dtype: str, shape: tuple[int, ...] | list[int]) -> int:
     return count
 
 
-def parse_header(buffer: Buffer, *, where: str, limits: Limits = DEFAULT) -> TensorHeader:
+def parse_header(buffer: Buffer, *, where: str, limits: Limits = DEFAULT, foreign: bool = False) -> TensorHeader:
     """Read and check the header of a whole safetensors file in ``buffer``; no tensor's data is touched.
+
+    ``foreign`` takes what other programs write and every reader of safetensors understands alike: names of any printable
+    text, blanks between the parts, a header of any length, data at odd places, and the dtypes of ``FOREIGN_BITS``.
+    Sizes, offsets, duplicates and limits are checked as ever.
 
     Raises LimitError beyond ``limits``, IntegrityError where sizes and offsets do not fit the shapes or the file,
     FormatError for everything else that FORMAT.md 6 refuses.
@@ -125,13 +138,13 @@ def parse_header(buffer: Buffer, *, where: str, limits: Limits = DEFAULT) -> Ten
     data_start = _LENGTH_BYTES + length
     if data_start > len(data):
         raise IntegrityError(f"the header claims {length} bytes, the file ends before that", where=where)
-    if length % _LENGTH_BYTES:
+    if length % _LENGTH_BYTES and not foreign:
         raise FormatError("the header's length is not a multiple of 8", where=where)
-    document = _parse_json(bytes(data[_LENGTH_BYTES:data_start]), where=where, limits=limits)
+    document = _parse_json(bytes(data[_LENGTH_BYTES:data_start]), where=where, limits=limits, foreign=foreign)
     metadata = _metadata(document.pop(METADATA_KEY, {}), where=where)
     if len(document) > limits.tensors:
         raise LimitError(f"more than {limits.tensors} tensors", where=where)
-    entries = [_entry(name, fields, where=where, limits=limits) for name, fields in document.items()]
+    entries = [_entry(name, fields, where=where, limits=limits, foreign=foreign) for name, fields in document.items()]
     entries.sort(key=lambda entry: (entry.start, entry.end, entry.name))
     _check_tiling(entries, len(data) - data_start, where=where)
     return TensorHeader({entry.name: entry for entry in entries}, metadata, data_start)
@@ -211,14 +224,14 @@ def _check_size(name: str, tensor: TensorData, held: int) -> None:
         raise UsageError(f"{held} bytes do not fit shape {tensor.shape} of {tensor.dtype}", where=f"tensor {name!r}")
 
 
-def _parse_json(raw: bytes, *, where: str, limits: Limits) -> dict[str, object]:
+def _parse_json(raw: bytes, *, where: str, limits: Limits, foreign: bool) -> dict[str, object]:
     if not raw.startswith(b"{"):
         raise FormatError("the header does not begin with '{'", where=where)
     text_bytes = raw.rstrip(b" ")
-    if len(raw) - len(text_bytes) >= ALIGNMENT:
+    if len(raw) - len(text_bytes) >= ALIGNMENT and not foreign:
         raise FormatError("more than 63 blanks after the header", where=where)
     outside = text_bytes.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
-    _check_structure(b"".join(outside), where=where, limits=limits)
+    _check_structure(b"".join(outside), where=where, limits=limits, foreign=foreign)
     strict = _Strict(where)
     try:
         text = text_bytes.decode("utf-8")
@@ -237,9 +250,9 @@ def _parse_json(raw: bytes, *, where: str, limits: Limits) -> dict[str, object]:
     return found
 
 
-def _check_structure(outside: bytes, *, where: str, limits: Limits) -> None:
+def _check_structure(outside: bytes, *, where: str, limits: Limits, foreign: bool) -> None:
     """Bound nesting and item count, and refuse blanks, over what stands outside of texts."""
-    if any(blank in outside for blank in (b" ", b"\t", b"\n", b"\r")):
+    if not foreign and any(blank in outside for blank in (b" ", b"\t", b"\n", b"\r")):
         raise FormatError("blanks between the parts of the header", where=where)
     objects = outside.count(b"{")
     if objects > limits.tensors + 2:
@@ -262,25 +275,26 @@ def _metadata(found: object, *, where: str) -> dict[str, str]:
     return found
 
 
-def _entry(name: str, fields: object, *, where: str, limits: Limits) -> TensorEntry:
-    if _NAME.fullmatch(name) is None:
+def _entry(name: str, fields: object, *, where: str, limits: Limits, foreign: bool) -> TensorEntry:
+    if (_FOREIGN_NAME if foreign else _NAME).fullmatch(name) is None:
         raise FormatError(f"{name[:80]!r} does not follow the grammar of tensor names", where=where)
     where = f"{where} tensor {name!r}"
     if type(fields) is not dict or set(fields) != {"dtype", "shape", "data_offsets"}:
         raise FormatError("a tensor has exactly dtype, shape and data_offsets", where=where)
     dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
-    if type(dtype) is not str or dtype not in DTYPE_SIZES:
+    if type(dtype) is not str or dtype not in (FOREIGN_BITS if foreign else DTYPE_SIZES):
         raise FormatError(f"unknown dtype {str(dtype)[:80]!r}", where=where)
     if not _is_integers(shape) or len(shape) > limits.tensor_rank or any(it > limits.tensor_dimension for it in shape):
         raise FormatError(f"a shape is a list of at most {limits.tensor_rank} integers from 0 to 2**31", where=where)
     if not _is_integers(offsets) or len(offsets) != 2:
         raise FormatError("data_offsets is a list of two integers", where=where)
-    if tensor_bytes("U8", [size or 1 for size in shape]) * DTYPE_SIZES[dtype] >= 2**63:
+    bits = FOREIGN_BITS[dtype]
+    if tensor_bytes("U8", [size or 1 for size in shape]) * bits >= 2**66:
         raise FormatError("the shape overflows", where=where)
     start, end = offsets
-    if end - start != tensor_bytes(dtype, shape):
+    if (end - start) * 8 != tensor_bytes("U8", shape) * bits:
         raise IntegrityError(f"shape {shape} of {dtype} does not fit the bytes {start} to {end}", where=where)
-    if start % DTYPE_SIZES[dtype]:
+    if not foreign and start % DTYPE_SIZES[dtype]:
         raise FormatError(f"the data of a {dtype} tensor begins at the odd place {start}", where=where)
     return TensorEntry(name, dtype, tuple(shape), start, end)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
+from modelcrate.errors import ModelcrateError
 from modelcrate.legacy.opcodes import NAMES
 from modelcrate.legacy.stream import Data
+from modelcrate.limits import Limits
 
 OLD_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """The magic number of ``torch.save`` before 1.6, as protocol 2 pickles it."""
@@ -31,14 +35,32 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"<!DOCTYPE", "html"),
     (b"<html", "html"),
     (b"<?xml", "xml"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"GIF8", "gif"),
+    (b"II*\x00", "tiff"),
+    (b"MM\x00*", "tiff"),
+    (b"OggS", "ogg"),
+    (b"fLaC", "flac"),
+    (b"RIFF", "riff (webp, wav, avi)"),
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"FEA1", "feather"),
+    (b"SQLite format 3\x00", "sqlite"),
+    (b"\x00asm", "wasm"),
 )
+_LATER: tuple[tuple[int, bytes, str], ...] = ((4, b"TFL3", "tflite"), (4, b"ftyp", "mp4"))
 COMPRESSED = frozenset({"gzip", "bz2", "xz", "lzma", "zlib"})
 """Wrappers that the standard library can undo."""
 _ZLIB_HEADS = frozenset({b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"})
 
 
+_JSON = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*(?:\{[ \t\r\n]*[\"}]|\[[ \t\r\n]*[\"{\[\]0-9tfn-])")
+_ONNX = re.compile(rb"\x08[\x01-\x20](?:\x12[\x01-\x7f][ -~]|\x1a[\x00-\x7f]|\x3a)")
+"""The version of the format, then the producer's name or the graph."""
+
+
 def detect(data: Data) -> str:
-    """The kind: ``pickle``, ``torch-legacy``, ``zip``, ``npy``, ``gzip`` and the like, or ``unknown``.
+    """The kind: ``pickle``, ``torch-legacy``, ``zip``, ``npy``, ``gzip``, ``json`` and the like, or ``unknown``.
 
     ``pickle`` is only a claim: its first opcodes look like one.
     """
@@ -58,6 +80,13 @@ def detect(data: Data) -> str:
         return "tar"
     if _is_safetensors(head, len(data)):
         return "safetensors"
+    for place, magic, kind in _LATER:
+        if head.startswith(magic, place):
+            return kind
+    if _JSON.match(head):
+        return "json"
+    if _ONNX.match(head):
+        return "onnx (or another protobuf)"
     if _starts_like_pickle(head):
         return "pickle"
     return "unknown"
@@ -91,3 +120,20 @@ def _plausible_line(opcode: bytes, line: bytes, *, whole: bool) -> bool:
     if opcode == b"V":
         return whole or b"\\u" in line
     return whole and len(line) < 400
+
+
+def is_crate_document(data: Data, limits: Limits) -> bool:
+    """Whether these are a manifest's or a state document's bytes, whole and canonical."""
+    try:
+        if data[:1] == b"{" and len(data) <= limits.manifest_bytes:
+            from modelcrate.format.manifest import Manifest
+
+            Manifest.from_bytes(bytes(data), limits=limits)
+            return True
+        if len(data) and (0x81 <= data[0] <= 0x8F or data[0] in (0xDE, 0xDF)) and len(data) <= limits.state_bytes:
+            from modelcrate.format.values import decode
+
+            return isinstance(decode(bytes(data), where="state", limits=limits), dict)
+    except ModelcrateError:
+        return False
+    return False

@@ -50,7 +50,7 @@ def _dtype_state(state: Node, kind: str, width: int) -> str | None:
     if not -1 <= declared <= _LARGE:
         return "a dtype of an absurd width"
     if names is not None or fields is not None:
-        agree = type(names) is tuple and isinstance(fields, Dict) and len(fields.pairs) == len(names)
+        agree = type(names) is tuple and isinstance(fields, Dict) and _field_count(fields) == len(names)
         return None if agree else "a structured dtype whose names and fields disagree"
     if kind in _SIZED and width and declared not in (-1, width):
         return "a dtype that declares another width than its code"
@@ -59,6 +59,13 @@ def _dtype_state(state: Node, kind: str, width: int) -> str | None:
         if metadata is not None and not (isinstance(metadata, Dict) and not metadata.pairs):
             return "a dtype with metadata"
     return None
+
+
+def _field_count(fields: Dict) -> int:
+    """Fields by name; one with a title stands there twice, as (dtype, offset, title) under both."""
+    titles = [value[2] for _, value in fields.pairs if type(value) is tuple and len(value) == 3]
+    texts = {title for title in titles if type(title) is str}
+    return sum(1 for key, _ in fields.pairs if not (type(key) is str and key in texts))
 
 
 def item_width(node: Node) -> tuple[str, int] | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.graph import Call, Dict, Node, describe
-from modelcrate.legacy.names import callee_of
+from modelcrate.legacy.names import callee_of, restored
 
 WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
 _CODE = re.compile(r"[<>=|]?([biufcmMSUVO])([0-9]{0,9})")
@@ -50,7 +50,7 @@ def inline_array(
 
     :raises FormatError: a wrapper without a shape or a dtype.
     """
-    if callee_of(call) != WRAPPER or len(call.states) != 1:
+    if callee_of(restored(call)) != WRAPPER or len(call.states) != 1:
         return
     parts = attributes(call, where)
     shape, kind, width = parts.get("shape"), *item(parts.get("dtype"), where)

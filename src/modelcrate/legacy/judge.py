@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from modelcrate.legacy.allowed import REFERENCES
+from functools import partial
+
+from modelcrate.legacy.allowed import ALLOWED, REFERENCES
 from modelcrate.legacy.arguments import Check, checks_of
 from modelcrate.legacy.findings import Finding, render
 from modelcrate.legacy.graph import Call, Dict, Extension, Global, Node, PersistentId, describe
+from modelcrate.legacy.joblib import WRAPPER
 from modelcrate.legacy.machine import COMPUTED, Reading
+from modelcrate.legacy.misuse import misuse
 from modelcrate.legacy.names import callee_of, canonical, name_of
 from modelcrate.legacy.policy import CODE_REASON, DANGEROUS, DATA, UNKNOWN, classify, classify_import
 from modelcrate.legacy.shape import shape_complaints
@@ -41,13 +45,18 @@ class _Judge:
         reading = self.reading
         first_call: dict[int, Call] = {}
         handed_on: set[int] = set()
+        mapped: set[int] = set()
         for call in reading.calls:
             if isinstance(call.callee, Global):
                 first_call.setdefault(id(call.callee), call)
-            for argument in call.args:
-                if isinstance(argument, Global):
+            classes = _array_classes(call)
+            for place, argument in enumerate(call.args):
+                if isinstance(argument, Global) and not (classes and place == 0):
                     handed_on.add(id(argument))
+            mapped.update(classes)
         for node in reading.globals:
+            if id(node) in mapped and id(node) not in first_call and id(node) not in handed_on:
+                continue  # the class of an array that was mapped where it was made; not called, so no file is opened
             self._name(node, first_call.get(id(node)), id(node) in handed_on)
         for call in reading.calls:
             self._call(call)
@@ -106,7 +115,10 @@ class _Judge:
             return
         plan = self.plans.get(id(call.callee))
         if plan is None:
-            plan = self.plans[id(call.callee)] = self._plan(call.callee)
+            name, checks = self._plan(call.callee)
+            if name in ALLOWED:
+                checks = (*checks, partial(misuse, name=name))
+            plan = self.plans[id(call.callee)] = (name, checks)
         if call.states:
             self._states(call)
         name, checks = plan
@@ -123,8 +135,10 @@ class _Judge:
             return name, (self._attribute,)
         if name is None:
             return "", (self._indirect,)
-        if name in REFERENCES and name not in self.allow:
+        if name in REFERENCES and name not in self.allow and name != "builtins.type":
             return name, (lambda call: (UNKNOWN, "calls a function where data would only refer to it"),)
+        if name in ALLOWED and not isinstance(callee, Global):
+            return name, checks_of(name)
         if isinstance(callee, Global) and self._verdict(callee.module, callee.name)[0] == DATA:
             return name, checks_of(name)
         if name in ("cloudpickle.cloudpickle.subimport", "cloudpickle.cloudpickle.dynamic_subimport"):
@@ -140,7 +154,9 @@ class _Judge:
 
     def _attribute(self, call: Call) -> None:
         """``getattr(object, "name")``: what it stands for, if both are known."""
-        path = resolve(call)
+        if name_of(call) in ALLOWED:
+            return
+        path = resolve(call) or self._method(call)
         if path is None:
             self._add(DANGEROUS, "builtins.getattr", "reaches an attribute of something it computed",
                       offset=call.offset, opcode=call.opcode, call=render(call))  # fmt: skip
@@ -150,6 +166,23 @@ class _Judge:
         if verdict == DATA:
             verdict, reason = UNKNOWN, "an attribute, looked up by name"
         self._add(verdict, path.replace(":", "."), reason, offset=call.offset, opcode=call.opcode, call=render(call))
+
+    def _method(self, call: Call) -> str | None:
+        """``module:Class.method`` of a bound method, as an object that keeps one is pickled; else None.
+
+        Only of classes that nothing is known of, of PyTorch's and of scikit-learn's; a ``Path`` has methods that write.
+        """
+        made = call.args[0] if len(call.args) == 2 and type(call.args[1]) is str else None
+        owner = made.callee if isinstance(made, Call) else None
+        if isinstance(made, Call) and name_of(owner) == "copyreg._reconstructor" and made.args:
+            owner = made.args[0]
+        if not isinstance(owner, Global) or not str(call.args[1]).isidentifier():
+            return None
+        verdict = self._verdict(owner.module, owner.name)[0]
+        modelled = owner.module.startswith(("torch.nn.modules.", "torch.optim.", "sklearn."))
+        if verdict != UNKNOWN and not (verdict == DATA and modelled):
+            return None
+        return f"{owner.module}:{owner.name}.{call.args[1]}"
 
     def _indirect(self, call: Call) -> None:
         """A call of something that is no plain global."""
@@ -198,6 +231,17 @@ _SPECIAL = frozenset({
     "__del__", "__call__", "__code__", "__globals__", "__builtins__", "__import__", "__init_subclass__", "__new__",
     "__init__", "__bases__", "__mro__", "__eq__", "__hash__", "__iter__", "__getitem__",
 })  # fmt: skip
+
+
+def _array_classes(call: Call) -> list[int]:
+    """Identities of ``numpy.memmap`` where it only says of which class an array was: NumPy's own pickles, joblib's."""
+    name = callee_of(call)
+    found: list[Node] = []
+    if name == "numpy.core.multiarray._reconstruct":
+        found = list(call.args[:1])
+    elif name == WRAPPER and len(call.states) > 0 and isinstance(call.states[0], Dict):
+        found = [value for key, value in call.states[0].pairs if key == "subclass"]
+    return [id(node) for node in found if name_of(node) in ("numpy.memmap", "numpy.core.memmap.memmap")]
 
 
 def resolve(node: Node) -> str | None:

@@ -25,6 +25,8 @@ _MODULES = {
     "joblib.numpy_pickle_utils": "joblib.numpy_pickle",
     "sklearn.externals.joblib.numpy_pickle": "joblib.numpy_pickle",
     "pathlib._local": "pathlib",
+    "exceptions": "builtins",
+    "pandas.tseries.offsets": "pandas._libs.tslibs.offsets",
 }
 _PANDAS_3 = {
     "core.frame": "DataFrame",
@@ -43,6 +45,9 @@ _PANDAS_3 = {
     "core.arrays.integer": "Int8Dtype Int16Dtype Int32Dtype Int64Dtype UInt8Dtype UInt16Dtype UInt32Dtype UInt64Dtype",
     "core.arrays.floating": "Float32Dtype Float64Dtype",
     "core.dtypes.dtypes": "CategoricalDtype DatetimeTZDtype PeriodDtype IntervalDtype SparseDtype ArrowDtype",
+    "_libs.tslibs.timestamps": "Timestamp",
+    "_libs.tslibs.timedeltas": "Timedelta",
+    "_libs.tslibs.offsets": "DateOffset",
     "_libs.interval": "Interval",
     "_libs.tslibs.period": "Period",
     "_libs.missing": "NA",
@@ -58,6 +63,7 @@ _PANDAS_3_ARRAYS = {
     "core.arrays.string_": "StringArray",
     "core.arrays.string_arrow": "ArrowStringArray",
     "core.arrays.sparse.array": "SparseArray",
+    "core.arrays.arrow.array": "ArrowExtensionArray",
     "core.arrays.numpy_": "NumpyExtensionArray",
 }
 _NAMES = {
@@ -65,6 +71,11 @@ _NAMES = {
     "builtins.long": "builtins.int",
     "builtins.xrange": "builtins.range",
     "builtins.unichr": "builtins.chr",
+    "UserDict.IterableUserDict": "collections.UserDict",
+    "UserDict.UserDict": "collections.UserDict",
+    "UserList.UserList": "collections.UserList",
+    "UserString.UserString": "collections.UserString",
+    "pandas._libs.tslibs.nattype._nat_unpickle": "pandas._libs.tslibs.nattype.__nat_unpickle",
     "numpy.rec.recarray": "numpy.recarray",
     "numpy.rec.record": "numpy.record",
     "pandas.core.arrays.sparse.dtype.SparseDtype": "pandas.core.dtypes.dtypes.SparseDtype",
@@ -87,10 +98,37 @@ def canonical(module: str, name: str) -> str:
 
 
 def name_of(node: Node) -> str | None:
-    """The canonical name if the node is a global, else None."""
-    return canonical(node.module, node.name) if isinstance(node, Global) else None
+    """The canonical name if the node is a global, or the one attribute of a class that data are made by; else None."""
+    if isinstance(node, Global):
+        return canonical(node.module, node.name)
+    return _attribute_name(node) if isinstance(node, Call) else None
+
+
+def _attribute_name(node: Call) -> str | None:
+    """``getattr(ZoneInfo, "_unpickle")``, by which every zone is pickled; protocol 4 would write it as one name."""
+    if len(node.args) != 2 or node.args[1] != "_unpickle" or not isinstance(node.callee, Global):
+        return None
+    owner = node.args[0]
+    if not isinstance(owner, Global) or (owner.module, owner.name) != ("zoneinfo", "ZoneInfo"):
+        return None
+    return ZONE if canonical(node.callee.module, node.callee.name) == "builtins.getattr" else None
+
+
+ZONE = "zoneinfo:ZoneInfo._unpickle"
 
 
 def callee_of(node: Node) -> str | None:
     """The canonical name of what a call calls, if that is a plain global."""
     return name_of(node.callee) if isinstance(node, Call) else None
+
+
+def restored(node: Node) -> Node:
+    """``_reconstructor(cls, object, None)`` of protocols 0 and 1 as the ``cls()`` of later ones; else the node."""
+    if not isinstance(node, Call) or len(node.args) != 3 or callee_of(node) != "copyreg._reconstructor":
+        return node
+    owner, base, content = node.args
+    if content is not None or name_of(base) != "builtins.object" or not isinstance(owner, Global):
+        return node
+    made = Call(owner, (), node.kwargs, offset=node.offset, opcode=node.opcode)
+    made.states, made.appended, made.assigned = node.states, node.appended, node.assigned
+    return made

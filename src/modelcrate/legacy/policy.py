@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 from modelcrate.legacy.allowed import ALLOWED
 from modelcrate.legacy.names import canonical
@@ -61,12 +62,22 @@ _HARMLESS_HERE = frozenset({
     "inspect.Signature", "inspect._empty", "inspect._ParameterKind", "types.SimpleNamespace", "types.MappingProxyType",
     "types.NoneType", "types.EllipsisType", "types.GenericAlias", "functools.partialmethod", "weakref.ref",
     "weakref.WeakKeyDictionary", "weakref.WeakValueDictionary", "weakref.WeakSet", "copy.copy", "copy.deepcopy",
+    "operator.getitem", "_operator.getitem", "itertools.izip", "itertools.zip_longest", "itertools.product",
+    "itertools.combinations", "itertools.permutations",
     "operator.add", "operator.mul", "operator.sub", "operator.truediv", "operator.lt", "operator.gt", "operator.eq",
     "operator.ne", "operator.le", "operator.ge", "_operator.add", "_operator.mul", "_operator.sub", "_operator.truediv",
     "_operator.lt", "_operator.gt", "_operator.eq", "_operator.ne", "_operator.le", "_operator.ge",
     "itertools.chain", "itertools.count", "itertools.repeat",
     "itertools.cycle", "itertools.islice", "threading.Lock", "threading.RLock", "logging.Logger", "logging.getLogger",
     "multiprocessing.cpu_count", "warnings.catch_warnings", "msgpack.Timestamp", "numba.core.types.scalars.Integer",
+    "http.HTTPStatus", "http.HTTPMethod", "os.stat_result", "os.terminal_size", "os.uname_result",
+    "platform.uname_result", "urllib.parse.ParseResult", "urllib.parse.SplitResult", "urllib.parse.DefragResult",
+    "requests.structures.CaseInsensitiveDict", "email.message.Message", "email.message.EmailMessage",
+    "torch._dynamo.decorators._DimRange", "torch.distributed.tensor._api.DTensor",
+    "torch.distributed.tensor._dtensor_spec.DTensorSpec", "torch.distributed.tensor._dtensor_spec.TensorMeta",
+    "torch.distributed.tensor.placement_types.Shard", "torch.distributed.tensor.placement_types.Replicate",
+    "torch.distributed.tensor.placement_types.Partial", "torch.distributed.device_mesh.DeviceMesh",
+    "torch.distributed.fsdp.api.ShardingStrategy", "torch.distributed.fsdp.api.StateDictType",
     "io.BytesIO", "io.StringIO", "_io.BytesIO", "_io.StringIO", "asyncio.Event",
 })  # fmt: skip
 """Of modules that do harm, what does none by itself; still unknown, and followed where it is called."""
@@ -102,13 +113,16 @@ _VERBS: dict[str, str] = {
     **dict.fromkeys(["loads", "load", "unpickle", "read_pickle", "Unpickler", "_Unpickler", "load_pickle",
                      "pickle_load", "loads_pickle", "safe_load", "unsafe_load", "full_load", "load_model",
                      "load_state_dict_from_url", "load_jit", "torch_load", "_legacy_load", "from_pickle",
-                     "pickle_loads", "deserialize", "restore"], _PICKLES),
+                     "pickle_loads", "deserialize", "restore", "load_from_checkpoint", "load_learner", "_jit_import",
+                     "import_ir_module"], _PICKLES),
     **dict.fromkeys(["urlopen", "urlretrieve", "request", "requests", "create_connection", "download",
-                     "download_url_to_file", "urlcleanup", "snapshot_download", "hf_hub_download"], _NETWORK),
+                     "download_url_to_file", "urlcleanup", "snapshot_download", "hf_hub_download", "load_dataset",
+                     "from_pretrained", "cached_file", "load_url"], _NETWORK),
     **dict.fromkeys(["rmtree", "unlink", "removedirs", "copyfile", "copytree", "chmod", "chown", "symlink",
                      "write_text", "write_bytes", "savetxt", "tofile", "fromfile", "memmap", "loadtxt", "genfromtxt",
                      "read_bytes", "read_text",
-                     "open_memmap", "FileIO", "fdopen", "opener", "DataSource"], _FILES),
+                     "to_csv", "to_pickle", "to_parquet", "to_json", "read_csv", "read_html", "read_sql",
+                     "read_parquet", "read_excel", "open_memmap", "FileIO", "fdopen", "opener", "DataSource"], _FILES),
     **dict.fromkeys(["CDLL", "cdll", "PyDLL", "WinDLL", "load_library", "LoadLibrary", "dlopen", "ctypes_load_library",
                      "load_inline", "load_op_library", "import_custom_op"], _NATIVE),
     **dict.fromkeys(["kill", "killpg", "_exit", "abort", "Process", "Thread", "Pool", "setrecursionlimit",
@@ -166,6 +180,27 @@ _PREFIXES: tuple[tuple[str, str], ...] = (
     ("ensurepip", _RUNS),
     ("encodings", _IMPORTS),
     ("nturl2path", _FILES),
+    ("codecs.open", _FILES),
+    ("codecs.register", _IMPORTS),
+    ("codecs.lookup", _IMPORTS),
+    ("uu.decode", _FILES),
+    ("binhex", _FILES),
+    ("cgitb", _STATE),
+    ("mailcap", _FILES),
+    ("triton", _CODE),
+    ("hydra", _IMPORTS),
+    ("django.core.management", _RUNS),
+    ("win32com", _RUNS),
+    ("torch._C.import_ir_module", _CODE),
+    ("torch._C._jit_import", _CODE),
+    ("torch._C._load_for_lite_interpreter", _CODE),
+    ("torch._ops", _NATIVE),
+    ("torch.utils.model_zoo", _NETWORK),
+    ("transformers.dynamic_module_utils", _IMPORTS),
+    ("transformers.pipeline", _NETWORK),
+    ("langchain", _CODE),
+    ("datasets.load", _NETWORK),
+    ("pyarrow.fs", _FILES),
 )
 _CODE_BY_VALUE = frozenset({
     "cloudpickle.cloudpickle._make_function", "cloudpickle.cloudpickle._fill_function",
@@ -274,18 +309,33 @@ _SWEEP = re.compile(rb"[ci]([A-Za-z_][\w.]{0,80})\n([A-Za-z_][\w.]{0,80})\n")
 _SWEEP_TEXT = re.compile(rb"\x8c[\x01-\xff]([A-Za-z_][\w.]{0,80})\x94?\x8c[\x01-\xff]([A-Za-z_][\w.]{0,80})\x94?\x93")
 
 
-def sweep(data: bytes) -> list[tuple[str, str, int]]:
-    """Dangerous names in bytes that no machine decodes, by their spelling alone: (module, name, offset), at most 20."""
+_SWEPT, _TRIED = 20, 5_000
+
+
+def sweep(data: bytes, accept: Callable[[int], bool] = lambda offset: True) -> list[tuple[str, str, int]]:
+    """Dangerous names in bytes that no machine decodes, by their spelling alone: (module, name, offset), at most 20.
+
+    ``accept`` is asked for each place; the same name at another place gets its chance, so that decoys hide nothing.
+    """
     found: list[tuple[str, str, int]] = []
-    seen: set[tuple[bytes, ...]] = set()
+    harmless: set[tuple[bytes, ...]] = set()
+    reported: set[tuple[bytes, ...]] = set()
+    tried = 0
     for pattern in (_SWEEP, _SWEEP_TEXT):
         for match in pattern.finditer(data):
-            if match.groups() in seen or len(seen) > 10_000:
+            names = match.groups()
+            if names in harmless or names in reported:
                 continue
-            seen.add(match.groups())
-            module, name = match.group(1).decode(), match.group(2).decode()
-            if classify(module, name)[0] == DANGEROUS:
-                found.append((module, name, match.start()))
-                if len(found) >= 20:
-                    return found
+            module, name = names[0].decode(), names[1].decode()
+            if classify(module, name)[0] != DANGEROUS:
+                if len(harmless) < 10_000:
+                    harmless.add(names)
+                continue
+            tried += 1
+            if tried > _TRIED or not accept(match.start()):
+                continue
+            reported.add(names)
+            found.append((module, name, match.start()))
+            if len(found) >= _SWEPT:
+                return found
     return found

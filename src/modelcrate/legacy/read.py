@@ -16,11 +16,12 @@ from modelcrate.errors import FormatError, LimitError, UnsupportedError
 from modelcrate.legacy import script
 from modelcrate.legacy.context import Context
 from modelcrate.legacy.graph import ByteArray, Call, Dict, Global, Node, PersistentId, Set, describe
+from modelcrate.legacy.joblib import InlinePickle
 from modelcrate.legacy.live import Tensors, torch_name, torch_value
-from modelcrate.legacy.names import callee_of, name_of
+from modelcrate.legacy.names import callee_of, name_of, restored
 from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.record import Name, Record
-from modelcrate.legacy.values import arrays, inline, plain
+from modelcrate.legacy.values import arrays, inline, plain, special
 from modelcrate.legacy.view import View
 from modelcrate.limits import DEFAULT, Limits
 
@@ -178,7 +179,9 @@ class _Reader:
     # -- calls
 
     def _called(self, node: Call, where: str) -> Steps:
-        name = callee_of(node)
+        plainly = restored(node)
+        assert isinstance(plainly, Call)
+        name = callee_of(plainly)
         if name is not None:
             if self.tensors.is_tensor(name):
                 return self.tensors.tensor(node, where)
@@ -188,10 +191,12 @@ class _Reader:
                 return (yield from self._known_sequence(node, name, where))
             if name in script.SEQUENCES or name == script.TAG:
                 return (yield from self._typed(node, name, where))
+            if name == inline.WRAPPER and len(plainly.states) == 2 and isinstance(plainly.states[1], InlinePickle):
+                return (yield plainly.states[1].root, where)  # an array of objects, a pickle of its own
             try:
                 if arrays.is_array(node) and _holds_objects(node):
                     return (yield from self._objects(node, where))
-                return self._value(node, name, where)
+                return self._value(plainly, name, where)
             except UnsupportedError:
                 pass  # an object like any other
         return (yield from self._record(node, where))
@@ -211,7 +216,8 @@ class _Reader:
             return bytearray(data) if name == "builtins.bytearray" else data
         if name == inline.WRAPPER:
             return inline.inline_array_of(node, context, where)
-        if name in plain.SIMPLE or name.startswith("pandas."):
+        known = name in plain.SIMPLE or name in plain.ZONES or name in special.CALLEES
+        if known or name.startswith(("pandas.", "pathlib.")):
             return plain.value_of(node, context, where)
         raise UnsupportedError("no plain value", where=where)
 

@@ -14,16 +14,21 @@ from collections.abc import Iterable
 
 from modelcrate.errors import ModelcrateError
 from modelcrate.legacy.archive import END, LOCAL, Archive, Entry, read_archive
-from modelcrate.legacy.detect import COMPRESSED, detect
+from modelcrate.legacy.detect import COMPRESSED, detect, is_crate_document
 from modelcrate.legacy.findings import Finding, ScanReport, worst
 from modelcrate.legacy.graph import ByteArray, Call
 from modelcrate.legacy.judge import judge
+from modelcrate.legacy.lookalikes import called_from, looks_like_tensors, pickle_inside, read_as_text, tensors_problem
 from modelcrate.legacy.machine import Reading, survey
+from modelcrate.legacy.misuse import encoded
 from modelcrate.legacy.names import callee_of
+from modelcrate.legacy.npyfile import npy_header
 from modelcrate.legacy.opcodes import NAMES
 from modelcrate.legacy.policy import sweep
 from modelcrate.legacy.reader import map_file
+from modelcrate.legacy.sparse import Bytes, sparse_complaints
 from modelcrate.legacy.stream import Data
+from modelcrate.legacy.tarball import tar_members
 from modelcrate.legacy.tensors import container_complaints
 from modelcrate.legacy.torchzip import RECORDS
 from modelcrate.legacy.unpack import unpack
@@ -32,9 +37,6 @@ from modelcrate.limits import DEFAULT, Limits
 PICKLES = 64
 """Pickles in a row in one stream; the legacy layout of PyTorch has five."""
 SCAN_FINDINGS = 2_000
-_HEADER = re.compile(
-    r"\{'descr': (.{1,60000}), 'fortran_order': (?:True|False), 'shape': \(([0-9, L]*)\), ?\}\s*", re.DOTALL
-)
 
 
 def scan(
@@ -57,7 +59,7 @@ def scan(
 
 def scan_data(data: Data, path: str, *, allow: Iterable[str] = (), limits: Limits = DEFAULT) -> ScanReport:
     """Scan what was opened already; ``path`` is what the report calls it."""
-    return _Scan(frozenset(allow), limits).run(data, path)
+    return _Scan(frozenset(allow), limits.started(len(data))).run(data, path)
 
 
 class _Scan:
@@ -69,6 +71,7 @@ class _Scan:
         self.opcodes = limits.pickle_opcodes
         self.room = limits.inflated_bytes
         self.size = 0
+        self.is_late = False
         self.findings: list[Finding] = []
         self.globals: dict[str, None] = {}
         self.verdicts: list[str] = []
@@ -76,6 +79,7 @@ class _Scan:
     def run(self, data: Data, path: str) -> ScanReport:
         self.size = len(data)
         kind = self.stream(data, "", 0)
+        self.late("")  # at the very end too: what was cut short may look like something else
         verdict = worst([*self.verdicts, *(finding.verdict for finding in self.findings)])
         ordered = sorted(self.findings, key=lambda finding: -_ORDER[finding.verdict])
         return ScanReport(
@@ -94,17 +98,31 @@ class _Scan:
     def error(self, error: ModelcrateError, member: str) -> None:
         self.add("broken", error.what if error.where is None else f"{error.what} ({error.where})", member)
 
+    def late(self, member: str) -> bool:
+        """Whether the time for this file is over; what was not looked at by then keeps it from being ``data``."""
+        if not self.limits.is_late:
+            return False
+        if not self.is_late:
+            self.is_late = True
+            self.add("broken", f"it takes longer than {self.limits.seconds:g} seconds; the rest was not read", member)
+        return True
+
     # -- streams
 
     def stream(self, data: Data, member: str, depth: int) -> str:
         """Look at one stream; the kind it was taken for."""
+        if self.late(member):
+            return "unknown"
         if depth > self.limits.pickle_nesting:
             self.add("broken", "files nested in files too deep", member)
             return "unknown"
         kind = detect(data)
-        if kind in ("unknown", "pickle") and self.crate_document(data):
+        if kind in ("unknown", "pickle", "json") and self.crate_document(data):
             return "crate"
-        if kind in COMPRESSED:
+        tensors = kind not in _SIGNED and looks_like_tensors(data)
+        if tensors and self.safetensors(data, kind, member, depth):
+            kind = "safetensors"
+        elif kind in COMPRESSED:
             self.compressed(data, kind, member, depth)
         elif kind == "zip":
             self.zip(data, member, depth)
@@ -112,10 +130,10 @@ class _Scan:
             self.npy(data, member, depth)
         elif kind == "tar":
             self.tar(data, member, depth)
-        elif kind in ("pickle", "torch-legacy"):
+        elif kind == "pickle" and self.text(data, member):
+            kind = "text"
+        elif kind in ("pickle", "torch-legacy", "safetensors"):
             self.pickles(data, 0, member, depth, legacy=kind == "torch-legacy")
-        elif kind == "safetensors":
-            self.safetensors(data, member)
         else:
             self.unrecognised(data, kind, member, depth)
         if kind != "zip":
@@ -135,19 +153,21 @@ class _Scan:
     def unrecognised(self, data: Data, kind: str, member: str, depth: int) -> None:
         """Nothing that the reader knows; still, an unpickler starts anywhere it is told to."""
         self.verdicts.append("unrecognised")
+        if kind == "unknown" and self.text(data, member):
+            return
         reading = survey(data, limits=self.left(), where="stream") if len(data) else None
         if reading is not None and (reading.globals or reading.error is None):
             self.pickles(data, 0, member, depth, legacy=False)
         else:
             words = {"empty": "an empty file", "unknown": "nothing in it that the reader knows"}
             self.add("unrecognised", words.get(kind, f"{kind} content"), member)
-            self.swept(data, 0, member)
+            self.swept(data, 0, member, called=True)
 
     def left(self) -> Limits:
         return dataclasses.replace(self.limits, pickle_opcodes=max(1, self.opcodes))
 
     def compressed(self, data: Data, kind: str, member: str, depth: int) -> None:
-        content, problem = unpack(data, kind, self.room, member)
+        content, problem = unpack(data, kind, self.room, member, limits=self.limits)
         self.room -= len(content)
         if problem is not None:
             self.add("broken", problem, member)
@@ -196,15 +216,17 @@ class _Scan:
         self.findings.extend(judge(reading, allow=self.allow, member=member, torch=torch))
         streams = self.tensor_streams(reading, member, depth)
         for offset, length in reading.blobs:
+            if self.late(member):
+                break
             content = bytes(data[offset : offset + length])
             if content not in streams:
                 self.blob(content, f"{member}[bytes at {offset}]", depth)
         for call in reading.calls:
             text = call.args[0] if callee_of(call) == "_codecs.encode" and call.args else None
-            if streams and type(text) is str and text.encode("latin-1", "replace") in streams:
-                continue
             if type(text) is str and len(text) > 3 and text[0] in "\x80P\x1fB\x78\xfd]cI(}i\x93":
-                self.blob(text.encode("latin-1", "replace"), f"{member}[bytes at {call.offset}]", depth)
+                content = encoded(call)
+                if content is not None and content not in streams:
+                    self.blob(content, f"{member}[bytes at {call.offset}]", depth)
 
     def tensor_streams(self, reading: Reading, member: str, depth: int) -> set[bytes]:
         """What ``torch.load`` would be given while unpickling; all of it is looked at, whatever it looks like."""
@@ -215,8 +237,7 @@ class _Scan:
                 if isinstance(content, ByteArray):
                     content = content.data
                 if isinstance(content, Call):
-                    text = content.args[0] if callee_of(content) == "_codecs.encode" and content.args else None
-                    content = text.encode("latin-1", "replace") if type(text) is str else None
+                    content = encoded(content)
                 if isinstance(content, bytes) and content not in streams:
                     streams.add(content)
                     self.stream(content, f"{member}[tensor stream at {call.offset}]", depth + 1)
@@ -241,9 +262,15 @@ class _Scan:
                 if finding.verdict in ("unknown", "dangerous") and _NAME.fullmatch(finding.name)
             )  # fmt: skip
 
-    def swept(self, data: Data, start: int, member: str) -> None:
-        """Names in the part of a stream that no machine reads."""
-        for module, name, offset in sweep(bytes(data[start : start + (64 << 20)])):
+    def swept(self, data: Data, start: int, member: str, *, called: bool = False) -> None:
+        """Names in the part of a stream that no machine reads; ``called`` wants those only that would be called."""
+        part = bytes(data[start : start + (64 << 20)])
+        found = (
+            sweep(part, lambda offset: part[offset] == 0x8C or called_from(part, offset, self.left()))
+            if called
+            else sweep(part)
+        )
+        for module, name, offset in found:
             self.add("dangerous", "named in a part of the file that can't be decoded", member,
                      name=f"{module}.{name}", offset=start + offset)  # fmt: skip
 
@@ -276,12 +303,14 @@ class _Scan:
         names = archive.names()
         tops = {name.partition("/")[0] for name in names}
         torch = any(name.partition("/")[2] == "data.pkl" for name in names)
-        code = [name for name in names if name.partition("/")[2].startswith("code/")]
-        if code:
-            self.add("unknown", f"a TorchScript program ({len(code)} files of code)", member, name=code[0])
+        for entry in archive.entries:
+            if entry.name.partition("/")[2].startswith("code/") and not entry.name.endswith(".debug_pkl"):
+                self.add("unknown", f"code of a TorchScript program ({entry.size} bytes)", member, name=entry.name)
         if torch and len(tops) > 1:
             self.add("broken", "a PyTorch archive with more than one folder", member)
         for entry in archive.entries:
+            if self.late(member):
+                return
             if entry.name.endswith("/") and entry.size == 0:
                 continue
             label = f"{member}{'/' if member else ''}{entry.name[:120]}"
@@ -304,15 +333,12 @@ class _Scan:
                 if record.endswith(".debug_pkl"):
                     self.blob(bytes(content), label, depth)
                 continue
-            self.member(bytes(content), label, depth, torch=torch and record in ("data.pkl", "constants.pkl"))
+            if torch and record in ("data.pkl", "constants.pkl"):
+                self.pickles_of_torch(bytes(content), label, depth, _storages(archive, entry))
+            else:
+                self.stream(bytes(content), label, depth + 1)
 
-    def member(self, content: bytes, label: str, depth: int, *, torch: bool) -> None:
-        if torch:
-            self.pickles_of_torch(content, label, depth)
-        else:
-            self.stream(content, label, depth + 1)
-
-    def pickles_of_torch(self, content: bytes, label: str, depth: int) -> None:
+    def pickles_of_torch(self, content: bytes, label: str, depth: int, bytes_of: Bytes) -> None:
         """``data.pkl``: persistent ids are storages there."""
         reading = survey(content, limits=self.left(), where="pickle")
         self.opcodes = max(1, self.opcodes - reading.opcodes)
@@ -323,7 +349,7 @@ class _Scan:
         elif reading.end != len(content):
             self.add("broken", f"{len(content) - reading.end} bytes behind the end of the pickle", label)
             self.pickles(content, reading.end, label, depth, legacy=False)
-        for problem in container_complaints(content, [reading], self.size):
+        for problem in (*container_complaints(content, [reading], self.size), *sparse_complaints(reading, bytes_of)):
             self.add("broken", problem, label)
 
     def storage(self, archive: Archive, entry: Entry, label: str, depth: int) -> None:
@@ -355,70 +381,66 @@ class _Scan:
 
     def npy(self, data: Data, member: str, depth: int) -> None:
         """A NumPy array: its header, and the pickle behind it where it holds objects."""
-        head = bytes(data[:12])
-        if len(head) < 12 or head[6] not in (1, 2, 3):
-            self.add("broken", "an .npy file with a header that is none", member)
-            return
-        wide = head[6] > 1
-        length = int.from_bytes(head[8:12] if wide else head[8:10], "little")
-        start = 12 if wide else 10
-        header = bytes(data[start : start + min(length, 1 << 16)]).decode("latin-1")
-        match = _HEADER.fullmatch(header)
-        if length > 1 << 16 or start + length > len(data) or match is None:
-            self.add("broken", "an .npy file with a header that is none", member)
-            self.swept(data, start, member)
-            return
-        if _DESCRIPTION.fullmatch(match.group(1)) is None:
-            self.add("broken", "an .npy file whose dtype is none", member)
+        header = npy_header(data)
+        if header.problem is not None:
+            self.add("broken", header.problem, member)
+            self.swept(data, header.start, member)
             return
         self.understood()
-        plain = _PLAIN_DTYPE.fullmatch(match.group(1))
-        if plain is not None:
-            count = 1
-            for size in match.group(2).replace("L", "").split(","):
-                count *= int(size) if size.strip() else 1
-            width = int(plain.group(2)) * (4 if plain.group(1) == "U" else 1)
-            if count * width != len(data) - start - length:
-                self.add("broken", "an .npy file whose data do not fill its shape", member)
-        elif "O" in re.sub(r"'[^']*'(?=, *['(\[])", "", match.group(1)) or "|O" in match.group(1):
-            rest = bytes(data[start + length :])
-            self.pickles(rest, 0, f"{member}[objects]", depth, legacy=False)
+        if header.objects:
+            self.pickles(bytes(data[header.start :]), 0, f"{member}[objects]", depth, legacy=False)
 
     def tar(self, data: Data, member: str, depth: int) -> None:
         """Members of a tar archive; whatever is no regular file is reported."""
-        position = 0
-        for _ in range(self.limits.archive_members):
-            block = bytes(data[position : position + 512])
-            if len(block) < 512 or not any(block):
-                return
-            try:
-                size = int(block[124:136].rstrip(b"\0 ") or b"0", 8)
-            except ValueError:
-                self.add("broken", "a tar archive whose sizes are no numbers", member)
-                return
-            label = f"{member}{'/' if member else ''}{block[:100].rstrip(bytes(1)).decode('latin-1')[:80]}"
-            if block[156:157] not in (b"0", b"\0", b"5", b"x", b"g", b"L"):
-                self.add("broken", "a tar archive with links or devices", label)
-            if size < 0 or position + 512 + size > len(data):
-                self.add("broken", "a tar archive that is cut short", member)
-                size = max(0, min(size, len(data) - position - 512))
-            if size and block[156:157] in (b"0", b"\0"):
-                self.stream(bytes(data[position + 512 : position + 512 + size]), label, depth + 1)
-            position += 512 + (size + 511) // 512 * 512
+        for entry in tar_members(data, self.limits.archive_members):
+            label = f"{member}{'/' if member else ''}{entry.name}"
+            for problem in entry.problems:
+                self.add("broken", problem, label)
+            if entry.size:
+                self.stream(bytes(data[entry.start : entry.start + entry.size]), label, depth + 1)
 
-    def safetensors(self, data: Data, member: str) -> None:
-        from modelcrate.format.tensors import parse_header
+    def text(self, data: Data, member: str) -> bool:
+        """Text that an unpickler would refuse before it asked for anything that could exist."""
+        found = read_as_text(data, self.left())
+        if found is None:
+            return False
+        reading, names = found
+        for name in names:
+            self.add("unrecognised", "text that reads like a request for this name, which no module can have", member,
+                     name=name, offset=0)  # fmt: skip
+        self.add("unrecognised", f"text, no pickle: an unpickler would stop at byte {reading.end}", member)
+        self.swept(data, 0, member, called=True)
+        return True
 
-        try:
-            parse_header(memoryview(data), where="safetensors", limits=self.limits)
-        except ModelcrateError as error:
-            self.error(error, member)
-        else:
-            self.understood()
+    def safetensors(self, data: Data, kind: str, member: str, depth: int) -> bool:
+        """A safetensors file of any program, unless its bytes mean something to another reader as well."""
+        problem = tensors_problem(data, self.limits)
+        twofold = pickle_inside(data, self.left())
+        if problem is not None and (twofold or kind != "safetensors"):
+            return False  # what it was taken for, or a pickle that looks like tensors
+        if problem is not None:
+            self.error(problem, member)
+            return True
+        self.understood()
+        if twofold:
+            self.add("broken", "tensors for one reader and a pickle for another", member)
+            self.pickles(data, 0, member, depth, legacy=False)
+        elif kind in COMPRESSED:
+            content, damage = unpack(data, kind, self.room, member)
+            if content or damage is None:
+                self.add("broken", "tensors for one reader and a compressed file for another", member)
+                self.compressed(data, kind, member, depth)
+        return True
 
 
-_DESCRIPTION = re.compile(r"""(?:'[^'\\]*'|"[^"\\]*"|[\[\](), 0-9L])+""")
-_PLAIN_DTYPE = re.compile(r"'[<>=|]?([biufcmMSUV])([0-9]{1,9})(?:\[[a-zA-Z0-9]+\])?'")
+def _storages(archive: Archive, entry: Entry) -> Bytes:
+    """The storages beside ``data.pkl``, by their keys."""
+    folder = entry.name.removesuffix(".pkl")
+    return lambda key, size: archive.read(archive.entry(f"{folder}/{key}"))
+
+
+_SIGNED = frozenset({"zip", "npy", "tar", "torch-legacy"})
+"""Kinds with a signature that no length of a tensor header has."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 _ORDER = {verdict: rank for rank, verdict in enumerate(("data", "unrecognised", "broken", "unknown", "dangerous"))}
 
@@ -430,20 +452,3 @@ def _raw_inflate(content: bytes, room: int) -> bytes:
         return zlib.decompressobj(-15).decompress(content, max(1, room))
     except zlib.error:
         return b""
-
-
-def is_crate_document(data: Data, limits: Limits) -> bool:
-    """Whether these are a manifest's or a state document's bytes, whole and canonical."""
-    try:
-        if data[:1] == b"{" and len(data) <= limits.manifest_bytes:
-            from modelcrate.format.manifest import Manifest
-
-            Manifest.from_bytes(bytes(data), limits=limits)
-            return True
-        if len(data) and (0x81 <= data[0] <= 0x8F or data[0] in (0xDE, 0xDF)) and len(data) <= limits.state_bytes:
-            from modelcrate.format.values import decode
-
-            return isinstance(decode(bytes(data), where="state", limits=limits), dict)
-    except ModelcrateError:
-        return False
-    return False

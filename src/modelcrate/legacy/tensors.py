@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from modelcrate.errors import ModelcrateError
 from modelcrate.legacy.graph import Call, Node, PersistentId
 from modelcrate.legacy.machine import Reading
 from modelcrate.legacy.names import callee_of, name_of
+from modelcrate.legacy.sparse import sparse_complaints
 from modelcrate.legacy.storages import ITEM_SIZES, STORAGE_DTYPES
 from modelcrate.legacy.stream import Data
+from modelcrate.legacy.torchfile import QUANTISED_WIDTHS, read_old_torch
 
 FACTOR = 4
 BASE = 64 << 20
 """A tensor may become 64 MiB or four times the file's size; expanded views beyond that are built to fill memory."""
-_REBUILDERS = frozenset(f"torch._utils._rebuild_tensor{version}" for version in ("", "_v2", "_v3"))
-_QUANTISED = {"torch.QInt8Storage": 1, "torch.QUInt8Storage": 1, "torch.QInt32Storage": 4}
+_REBUILDERS = frozenset(f"torch._utils._rebuild_{kind}" for kind in ("tensor", "tensor_v2", "tensor_v3", "qtensor"))
+_TYPED = "torch._tensor._rebuild_from_type_v2"
 
 
 def container_complaints(data: Data, readings: list[Reading], size: int | None = None) -> list[str]:
@@ -30,11 +33,8 @@ def container_complaints(data: Data, readings: list[Reading], size: int | None =
         if complaint is not None and complaint not in found:
             found.append(complaint)
     if len(readings) == 5:
-        from modelcrate.errors import ModelcrateError
-        from modelcrate.legacy.torchfile import read_old_torch
-
         try:
-            read_old_torch(data)
+            found.extend(sparse_complaints(body, read_old_torch(data).data_of))
         except ModelcrateError as error:
             found.append(error.what)
     return found[:20]
@@ -65,16 +65,18 @@ def _width(name: str | None) -> int | None:
     if name in STORAGE_DTYPES:
         dtype = STORAGE_DTYPES[name]
         return 1 if dtype is None else ITEM_SIZES[dtype]
-    return _QUANTISED.get(name or "")
+    return QUANTISED_WIDTHS.get(name or "")
 
 
 def _tensor_complaint(call: Call, total: int) -> str | None:
-    name = callee_of(call)
+    name, args = callee_of(call), call.args
+    if name == _TYPED and len(args) == 4 and type(args[2]) is tuple:
+        name, args = name_of(args[0]), args[2]
     if name not in _REBUILDERS:
         return None
-    if len(call.args) < 4:
+    if len(args) < 4:
         return "a tensor without its geometry"
-    source, offset, size, stride = call.args[:4]
+    source, offset, size, stride = args[:4]
     sizes, strides = _counts(size), _counts(stride)
     if sizes is None or strides is None or len(sizes) != len(strides) or type(offset) is not int or offset < 0:
         return "a tensor whose geometry is none"
@@ -95,7 +97,8 @@ def _declared(node: Node) -> int | None:
     """Elements of the storage behind a typed persistent id; an untyped one counts bytes and is left to the reader."""
     if isinstance(node, PersistentId) and type(node.value) is tuple and len(node.value) >= 5:
         name = name_of(node.value[1])
-        if type(node.value[4]) is int and name in STORAGE_DTYPES and STORAGE_DTYPES[name] is not None:
+        typed = (name in STORAGE_DTYPES and STORAGE_DTYPES[name] is not None) or name in QUANTISED_WIDTHS
+        if type(node.value[4]) is int and typed:
             return node.value[4]
     return None
 

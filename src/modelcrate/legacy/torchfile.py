@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
+QUANTISED_WIDTHS = {"torch.QInt8Storage": 1, "torch.QUInt8Storage": 1, "torch.QInt32Storage": 4}
+"""Bytes per element of the storages of quantised tensors, which lie in a file but are not read."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,10 +132,10 @@ def _widths(body: Reading, where: str) -> dict[str, tuple[int, int]]:
         if len(value) < 5 or type(value[2]) is not str or type(value[4]) is not int:
             raise FormatError("a persistent id that is no storage", where=where)
         name = name_of(value[1])
-        if name is None or name not in STORAGE_DTYPES:
+        if name is None or (name not in STORAGE_DTYPES and name not in QUANTISED_WIDTHS):
             raise UnsupportedError(f"a storage of type {describe(value[1])}", where=where)
-        dtype = STORAGE_DTYPES[name]
-        kind = (1 if dtype is None else ITEM_SIZES[dtype], value[4])
+        dtype = STORAGE_DTYPES.get(name)
+        kind = (QUANTISED_WIDTHS.get(name, 1) if dtype is None else ITEM_SIZES[dtype], value[4])
         if widths.setdefault(value[2], kind) != kind:
             raise FormatError(f"storage {value[2]} is declared with two types or sizes", where=where)
     return widths

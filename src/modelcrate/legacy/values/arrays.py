@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.graph import ByteArray, Call, Dict, Node, OutOfBandBuffer, describe
-from modelcrate.legacy.names import callee_of, name_of
+from modelcrate.legacy.joblib import WRAPPER, InlinePickle
+from modelcrate.legacy.names import callee_of, name_of, restored
 
 if TYPE_CHECKING:
     import numpy as np
@@ -185,16 +186,20 @@ def _structured(
 ) -> np.dtype[np.generic]:
     import numpy as np
 
-    if type(names) is not tuple or not isinstance(fields, Dict) or len(fields.pairs) != len(names) or len(names) > 4096:
+    if type(names) is not tuple or not isinstance(fields, Dict) or len(fields.pairs) > 8192 or len(names) > 4096:
         raise FormatError("a structured dtype whose names and fields disagree", where=where)
     found: dict[str, tuple[np.dtype[np.generic], int]] = {}
+    titles: set[str] = set()
     for key, value in fields.pairs:
+        if type(value) is tuple and len(value) == 3 and type(value[2]) is str:
+            titles.add(value[2])  # the field stands under its title too
+            value = value[:2]  # noqa: PLW2901
         if type(key) is not str or type(value) is not tuple or len(value) != 2 or type(value[1]) is not int:
             raise FormatError("a structured dtype with a field that is none", where=where)
         if value[1] < 0:
             raise FormatError("a structured dtype with a negative offset", where=where)
         found[key] = (_dtype(value[0], context, where, depth + 1), value[1])
-    if not all(type(name) is str and name in found for name in names):
+    if not all(type(name) is str and name in found for name in names) or len(found.keys() - titles) != len(names):
         raise FormatError("a structured dtype whose names and fields disagree", where=where)
     order = [str(name) for name in names]
     if any(found[name][0].hasobject for name in order) or not 0 <= width < 2**31:
@@ -214,7 +219,7 @@ def _structured(
 
 def is_array(node: Node) -> bool:
     """Whether a node describes an ndarray."""
-    return callee_of(node) in (RECONSTRUCT, FROMBUFFER)
+    return callee_of(node) in (RECONSTRUCT, FROMBUFFER) or callee_of(restored(node)) == WRAPPER
 
 
 def array_of(node: Node, context: Context, where: str) -> np.ndarray:
@@ -228,7 +233,15 @@ def array_of(node: Node, context: Context, where: str) -> np.ndarray:
 
 
 def _array(node: Node, context: Context, where: str) -> np.ndarray:
+    node = restored(node)
     name = callee_of(node)
+    if isinstance(node, Call) and name == WRAPPER:
+        from modelcrate.legacy.values.inline import inline_array_of
+
+        inner = node.states[1] if len(node.states) == 2 else None
+        if isinstance(inner, InlinePickle) and callee_of(inner.root) == RECONSTRUCT:
+            return _array(inner.root, context, where)
+        return inline_array_of(node, context, where)
     if isinstance(node, Call) and not (node.appended or node.assigned or node.kwargs is not None):
         if name == FROMBUFFER and len(node.args) == 4 and not node.states:
             data, dtype, shape, order = node.args
@@ -240,7 +253,7 @@ def _array(node: Node, context: Context, where: str) -> np.ndarray:
 
 def _reconstructed(node: Call, context: Context, where: str) -> np.ndarray:
     kind, shape, code = node.args
-    known = name_of(kind) in ("numpy.ndarray", "numpy.recarray")
+    known = name_of(kind) in ("numpy.ndarray", "numpy.recarray", "numpy.matrix")
     if not known or shape != (0,) or bytes(raw_bytes(code, where)) != b"b":
         raise UnsupportedError(f"an array made as {describe(kind)}", where=where)
     state = node.states[0]

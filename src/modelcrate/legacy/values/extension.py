@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.graph import Call, Global, Node, describe
-from modelcrate.legacy.names import callee_of, name_of
+from modelcrate.legacy.names import ZONE, callee_of, name_of, restored
 from modelcrate.legacy.values import arrays
 
 if TYPE_CHECKING:
@@ -23,11 +24,15 @@ _ARRAYS = "pandas.core.arrays."
 MASKED_ARRAYS = frozenset({
     f"{_ARRAYS}integer.IntegerArray", f"{_ARRAYS}floating.FloatingArray", f"{_ARRAYS}boolean.BooleanArray",
 })  # fmt: skip
+INTERVAL_MIXIN = "pandas._libs.interval.__pyx_unpickle_IntervalMixin"
+ARROW_ARRAY = f"{_ARRAYS}arrow.array.ArrowExtensionArray"
 SPARSE_ARRAY = f"{_ARRAYS}sparse.array.SparseArray"
 ARROW_STRINGS = frozenset({
     f"{_ARRAYS}string_arrow.ArrowStringArray", f"{_ARRAYS}string_arrow.ArrowStringArrayNumpySemantics",
 })  # fmt: skip
-EXTENSION_ARRAYS = frozenset({NDARRAY_BACKED, SPARSE_ARRAY}) | MASKED_ARRAYS | ARROW_STRINGS
+EXTENSION_ARRAYS = (
+    frozenset({NDARRAY_BACKED, SPARSE_ARRAY, INTERVAL_MIXIN, ARROW_ARRAY}) | MASKED_ARRAYS | ARROW_STRINGS
+)
 _OFFSETS = {
     "Day": "D", "Hour": "h", "Minute": "min", "Second": "s", "Milli": "ms", "Micro": "us", "Nano": "ns",
     "MonthEnd": "M", "YearEnd": "Y", "QuarterEnd": "Q", "Week": "W", "BusinessDay": "B",
@@ -111,7 +116,40 @@ class ScalarData:
     parts: tuple[object, ...]
 
 
-Column: TypeAlias = Union["np.ndarray", Categorical, ExtensionData]
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class IntervalData:
+    """A column of intervals: its left and right ends, and which of them belong to it (``closed``)."""
+
+    left: Column
+    right: Column
+    closed: str
+
+    @property
+    def ndim(self) -> int:
+        return self.left.ndim
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.left.shape
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def __getitem__(self, row: int) -> IntervalData:
+        return IntervalData(left=self.left[row], right=self.right[row], closed=self.closed)
+
+    def tolist(self) -> list[object]:
+        """The intervals as :class:`ScalarData`, NaN where an end is missing."""
+        ends = zip(self.left.tolist(), self.right.tolist(), strict=True)
+        return [
+            left
+            if left is None or (type(left) is float and math.isnan(left))
+            else ScalarData(kind="Interval", parts=(left, right, self.closed))
+            for left, right in ends
+        ]
+
+
+Column: TypeAlias = Union["np.ndarray", Categorical, ExtensionData, IntervalData]
 
 
 def column_of(node: Node, context: Context, where: str) -> Column:
@@ -122,6 +160,7 @@ def column_of(node: Node, context: Context, where: str) -> Column:
 
 
 def _column(node: Node, context: Context, where: str) -> Column:
+    node = restored(node)
     name = callee_of(node)
     if isinstance(node, Call) and name is not None:
         if name == NDARRAY_BACKED and len(node.args) == 3:
@@ -134,6 +173,12 @@ def _column(node: Node, context: Context, where: str) -> Column:
             from modelcrate.legacy.values.arrow import string_column
 
             return string_column(_attributes(node, where).get("_pa_array"), context, where)
+        if name == ARROW_ARRAY:
+            from modelcrate.legacy.values.arrow import typed_column
+
+            return typed_column(_attributes(node, where).get("_pa_array"), context, where)
+        if name == INTERVAL_MIXIN:
+            return _intervals(node, context, where)
         if name.startswith("pandas.core.indexes."):
             from modelcrate.legacy.values.frames import index_of
 
@@ -187,6 +232,7 @@ def _unit_of(values: np.ndarray) -> str:
 def _dtype_parts(node: Node, where: str) -> dict[str, Node]:
     from modelcrate.legacy.values.frames import named_pairs
 
+    node = restored(node)
     if isinstance(node, Call) and len(node.states) == 1:
         return named_pairs(node.states[0], where)
     if isinstance(node, Call) and len(node.args) == 2 and not node.states:
@@ -217,7 +263,7 @@ def zone_name(node: Node, where: str) -> str:
         name = callee_of(node)
         if name == "pytz._UTC" and not node.args:
             return "UTC"
-        if name in ("pytz._p", "zoneinfo.ZoneInfo", "zoneinfo:ZoneInfo._unpickle") and node.args:
+        if name in ("pytz._p", "zoneinfo.ZoneInfo", ZONE) and node.args:
             key = node.args[0]
             if type(key) is str and 0 < len(key) <= 80 and key.isprintable() and ".." not in key and key[0] != "/":
                 return key
@@ -236,6 +282,7 @@ def zone_name(node: Node, where: str) -> str:
 def _categorical(dtype: Node, codes: np.ndarray, context: Context, where: str) -> Categorical:
     from modelcrate.legacy.values.frames import index_of, named_pairs
 
+    dtype = restored(dtype)
     if not isinstance(dtype, Call) or callee_of(dtype) != "pandas.core.dtypes.dtypes.CategoricalDtype":
         raise FormatError(f"a categorical with {describe(dtype)} for a dtype", where=where)
     parts = named_pairs(dtype.states[0], where) if len(dtype.states) == 1 else {}
@@ -246,6 +293,21 @@ def _categorical(dtype: Node, codes: np.ndarray, context: Context, where: str) -
     if codes.size and not -1 <= int(codes.min()) <= int(codes.max()) < len(categories):
         raise FormatError("a categorical whose codes reach beyond its categories", where=where)
     return Categorical(codes=codes, categories=categories, ordered=bool(ordered))
+
+
+def _intervals(node: Call, context: Context, where: str) -> IntervalData:
+    """``__pyx_unpickle_IntervalMixin(IntervalArray, ...)``, its attributes in the state."""
+    from modelcrate.legacy.values.frames import named_pairs
+
+    state = node.states[0] if len(node.states) == 1 else node.args[2] if len(node.args) == 3 else None
+    if type(state) is not tuple or len(state) != 1 or name_of(node.args[0]) != f"{_ARRAYS}interval.IntervalArray":
+        raise FormatError("a column of intervals without its state", where=where)
+    parts = named_pairs(state[0], where)
+    left, right = (column_of(parts.get(side), context, where) for side in ("_left", "_right"))
+    closed = _dtype_parts(parts.get("_dtype"), where).get("closed")
+    if left.ndim != 1 or left.shape != right.shape or closed not in ("left", "right", "both", "neither"):
+        raise FormatError("a column of intervals whose ends disagree", where=where)
+    return IntervalData(left=left, right=right, closed=str(closed))
 
 
 def _masked(node: Call, context: Context, where: str) -> ExtensionData:
@@ -269,10 +331,8 @@ def _sparse(node: Call, context: Context, where: str) -> ExtensionData:
     parts = _attributes(node, where)
     index, dtype = parts.get("_sparse_index"), parts.get("_dtype")
     values = arrays.array_of(parts.get("_sparse_values"), context, where)
-    if not isinstance(index, Call) or callee_of(index) != "pandas._libs.sparse.IntIndex" or len(index.args) < 2:
-        raise UnsupportedError(f"a sparse column over {describe(index)}", where=where)
-    length, positions = index.args[0], arrays.array_of(index.args[1], context, where)
-    if type(length) is not int or not 0 <= length < 2**31 or positions.shape != values.shape or values.ndim != 1:
+    length, positions = _sparse_places(index, context, where)
+    if positions.shape != values.shape or values.ndim != 1:
         raise FormatError("a sparse column whose positions and values disagree", where=where)
     if positions.size and not 0 <= int(positions.min()) <= int(positions.max()) < length:
         raise FormatError("a sparse column with positions outside of it", where=where)
@@ -286,6 +346,31 @@ def _sparse(node: Call, context: Context, where: str) -> ExtensionData:
         raise FormatError("a sparse column whose fill value is none of its dtype", where=where) from None
     dense[positions] = values
     return ExtensionData(dtype=f"Sparse[{values.dtype.name}, {fill}]", values=dense)
+
+
+def _sparse_places(index: Node, context: Context, where: str) -> tuple[int, np.ndarray]:
+    """Length and positions of the stored values: one by one, or as runs of neighbours."""
+    import numpy as np
+
+    kind = callee_of(index)
+    if not isinstance(index, Call) or kind not in ("pandas._libs.sparse.IntIndex", "pandas._libs.sparse.BlockIndex"):
+        raise UnsupportedError(f"a sparse column over {describe(index)}", where=where)
+    length = index.args[0] if len(index.args) in (2, 3) else None
+    if type(length) is not int or not 0 <= length < 2**31:
+        raise FormatError("a sparse column without a length", where=where)
+    places = arrays.array_of(index.args[1], context, where)
+    if kind == "pandas._libs.sparse.IntIndex":
+        return length, places
+    counts = arrays.array_of(index.args[2] if len(index.args) == 3 else None, context, where)
+    whole = places.dtype.kind in "iu" and counts.dtype.kind in "iu" and places.ndim == 1
+    if not whole or places.shape != counts.shape or (counts.size and int(counts.min()) < 0):
+        raise FormatError("a sparse column whose runs disagree", where=where)
+    total = int(counts.sum(dtype="int64"))
+    if total > length:
+        raise FormatError("a sparse column with positions outside of it", where=where)
+    context.charge_bytes(8 * total, where)
+    before = np.cumsum(counts, dtype="int64") - counts
+    return length, np.repeat(places.astype("int64") - before, counts) + np.arange(total, dtype="int64")
 
 
 def scalar_value(node: Call, name: str, context: Context, where: str) -> object:

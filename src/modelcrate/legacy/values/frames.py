@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from modelcrate.errors import FormatError, LimitError, UnsupportedError
 from modelcrate.legacy.graph import Call, Dict, Node, describe
-from modelcrate.legacy.names import callee_of, name_of
+from modelcrate.legacy.names import callee_of, name_of, restored
 from modelcrate.legacy.values import arrays, dtypes, plain
-from modelcrate.legacy.values.extension import EXTENSION_ARRAYS, Column, column_of, scalar_value
+from modelcrate.legacy.values.extension import EXTENSION_ARRAYS, Column, IntervalData, column_of, scalar_value
 
 if TYPE_CHECKING:
     from modelcrate.legacy.context import Context
@@ -26,6 +26,7 @@ NEW_INDEX = frozenset({
     "pandas.core.indexes.datetimes._new_DatetimeIndex",
     "pandas.core.indexes.period._new_PeriodIndex",
     "pandas.core.indexes.interval._new_IntervalIndex",
+    "pandas.core.indexes.timedeltas._new_TimedeltaIndex",
     "pandas.core.indexes.multi._new_MultiIndex",
 })  # fmt: skip
 PLAIN_INDEXES = {
@@ -128,8 +129,12 @@ def _index(node: Node, context: Context, where: str) -> IndexData:
     if kind == "pandas.core.indexes.multi.MultiIndex":
         return _multi_index(parts, context, where)
     if kind == "pandas.core.indexes.interval.IntervalIndex":
-        pair = [column_of(parts.get(side), context, where) for side in ("left", "right")]
-        return IndexData(kind="IntervalIndex", values=tuple(pair), name=_label(parts.get("name"), context, where))
+        left, right = (column_of(parts.get(side), context, where) for side in ("left", "right"))
+        closed = parts.get("closed", "right")
+        if left.ndim != 1 or left.shape != right.shape or closed not in ("left", "right", "both", "neither"):
+            raise FormatError("an index of intervals whose ends disagree", where=where)
+        intervals = IntervalData(left=left, right=right, closed=str(closed))
+        return IndexData(kind="IntervalIndex", values=intervals, name=_label(parts.get("name"), context, where))
     if kind not in PLAIN_INDEXES:
         raise UnsupportedError(f"an index of class {kind}", where=where)
     if "data" not in parts:
@@ -194,6 +199,7 @@ def series_of(node: Node, context: Context, where: str) -> SeriesData:
 
 
 def _series(node: Node, context: Context, where: str) -> SeriesData:
+    node = restored(node)
     if not isinstance(node, Call) or callee_of(node) != SERIES:
         raise FormatError(f"expected a series, found {describe(node)}", where=where)
     parts = _state(node, where)
@@ -215,6 +221,7 @@ def frame_of(node: Node, context: Context, where: str) -> FrameData:
 
 
 def _frame(node: Node, context: Context, where: str) -> FrameData:
+    node = restored(node)
     if not isinstance(node, Call) or callee_of(node) != FRAME:
         raise FormatError(f"expected a data frame, found {describe(node)}", where=where)
     parts = _state(node, where)
@@ -237,6 +244,7 @@ def _frame(node: Node, context: Context, where: str) -> FrameData:
 
 def _manager(node: Node, name: str, where: str) -> tuple[list[tuple[Node, Node]], Sequence[Node]]:
     """Blocks as (values, placement) and axes, in any of the forms since pandas 0.14."""
+    node = restored(node)
     if not isinstance(node, Call) or callee_of(node) not in (name, "pandas.core.internals.managers.BlockManager"):
         raise FormatError(f"expected a block manager, found {describe(node)}", where=where)
     if node.kwargs is not None or node.appended or node.assigned or len(node.states) > 1:

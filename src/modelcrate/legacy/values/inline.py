@@ -29,7 +29,7 @@ def inline_array_of(node: Call, context: Context, where: str) -> np.ndarray:
     if len(node.states) != 2 or not isinstance(node.states[1], Inline):
         raise UnsupportedError("an array of objects in a joblib file", where=where)
     parts = attributes(node, where)
-    if name_of(parts.get("subclass")) not in ("numpy.ndarray", "numpy.memmap"):
+    if name_of(parts.get("subclass")) not in ("numpy.ndarray", "numpy.memmap", "numpy.matrix", "numpy.recarray"):
         raise UnsupportedError("an array of another class than NumPy's own", where=where)
     dtype, shape = dtype_of(parts.get("dtype"), context, where), shape_of(parts.get("shape"), where)
     order = parts.get("order")

@@ -7,19 +7,21 @@ an overflow.
 
 from __future__ import annotations
 
+import array
 import datetime
 import decimal
 import fractions
+import ipaddress
 import pathlib
 import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.graph import ByteArray, Call, Dict, Global, Node, Set, describe
-from modelcrate.legacy.names import callee_of, name_of
+from modelcrate.legacy.names import ZONE, callee_of, name_of, restored
 from modelcrate.legacy.values import arrays, special
 
 if TYPE_CHECKING:
@@ -47,6 +49,35 @@ class NameData:
     """A global used as a value, a class or a function: its canonical name, nothing more."""
 
     name: str
+
+
+class NamedZone(datetime.tzinfo):
+    """A time zone by its name alone: the wall time is kept, and no database is asked what it means."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def utcoffset(self, when: datetime.datetime | None) -> None:
+        """None: a moment in this zone compares like one without a zone."""
+
+    def dst(self, when: datetime.datetime | None) -> None:
+        """None, as for :meth:`utcoffset`."""
+
+    def tzname(self, when: datetime.datetime | None) -> str:
+        """The name."""
+        return self.key
+
+    def __str__(self) -> str:
+        return self.key
+
+    def __repr__(self) -> str:
+        return f"NamedZone({self.key!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NamedZone) and other.key == self.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
 
 def value_of(node: Node, context: Context, where: str) -> object:
@@ -119,12 +150,16 @@ class _Converter:
 
     def _called(self, node: Call, where: str, depth: int) -> object:
         name = callee_of(node)
+        if name == "copyreg._reconstructor":
+            plainly = restored(node)
+            if plainly is not node and isinstance(plainly, Call):
+                node, name = plainly, callee_of(plainly)
         if name is None:
             raise UnsupportedError(f"{describe(node)} is no plain value", where=where)
         context = self.context
+        if arrays.is_array(node):
+            return arrays.array_of(node, context, where)
         if name in arrays.CALLEES:
-            if arrays.is_array(node):
-                return arrays.array_of(node, context, where)
             if arrays.is_scalar(node):
                 return arrays.scalar_of(node, context, where)
             return arrays.dtype_of(node, context, where)
@@ -144,13 +179,15 @@ class _Converter:
                 raise FormatError(f"a {name} with extra state", where=where)
             args = [self.value(arg, where, depth) for arg in node.args]
             return simple_value(name, simple, args, where)
+        if name in ZONES:
+            from modelcrate.legacy.values.extension import zone_name
+
+            return NamedZone(zone_name(node, where))
         if name in special.CALLEES:
             return special.special_value(node, name, context, where)
         if name.startswith("torch."):
             return _torch_value(node, name, context, where)
-        if name == "uuid.UUID" or (
-            name == "copyreg._reconstructor" and node.args and name_of(node.args[0]) == "uuid.UUID"
-        ):
+        if name == "uuid.UUID":
             return uuid_of(node, where)
         if name.startswith("pathlib.Pure") or name in ("pathlib.Path", "pathlib.PosixPath", "pathlib.WindowsPath"):
             return _path(node, name, where)
@@ -278,9 +315,9 @@ def _time(data: object, zone: object = None) -> datetime.time:
 
 
 def _zone(zone: object) -> datetime.tzinfo | None:
-    if zone is None or isinstance(zone, datetime.timezone):
+    if zone is None or isinstance(zone, datetime.timezone | NamedZone):
         return zone
-    raise ValueError("a time zone that is no fixed offset")
+    raise ValueError("a time zone that is no fixed offset and has no name")
 
 
 def _timezone(offset: object, name: object = None) -> datetime.timezone:
@@ -339,6 +376,42 @@ def _text(*parts: object) -> str:
     return parts[0]
 
 
+_MACHINE_FORMATS = (
+    "u1", "i1", "<u2", ">u2", "<i2", ">i2", "<u4", ">u4", "<i4", ">i4", "<u8", ">u8", "<i8", ">i8",
+    "<f4", ">f4", "<f8", ">f8",
+)  # fmt: skip
+"""``array``'s codes for the formats of machines, as NumPy names them; texts (18 to 21) aside."""
+
+
+def _array(kind: object, code: object = None, form: object = None, data: object = None) -> array.array[Any]:
+    """``array(code, list)`` of protocols 0 to 2, ``_array_reconstructor(class, code, format, bytes)`` of later ones."""
+    if isinstance(kind, NameData):
+        if type(form) is not int or not 0 <= form <= 21 or type(data) is not bytes or type(code) is not str:
+            raise ValueError("not an array as Python writes it")
+        if form >= 18:
+            return array.array("u", data.decode(("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")[form - 18]))
+        import numpy as np
+
+        kind, code = code, np.frombuffer(data, dtype=_MACHINE_FORMATS[form]).tolist()
+    if type(kind) is not str or len(kind) != 1 or kind not in "bBuhHiIlLqQfd" or type(code) not in (list, str, bytes):
+        raise ValueError("not an array as Python writes it")
+    made: array.array[Any] = array.array(kind, code)  # type: ignore[call-overload]
+    return made
+
+
+def _address(kind: Callable[..., object]) -> Callable[..., object]:
+    def made(address: object) -> object:
+        whole = type(address) is int and 0 <= address < 2**128
+        if not whole and not (type(address) is str and len(address) <= 64):
+            raise ValueError("not an address as Python writes it")
+        return kind(address)
+
+    return made
+
+
+ZONES = frozenset({ZONE, "zoneinfo.ZoneInfo", "pytz._p", "pytz._UTC"})
+"""Callees that make a time zone by its name."""
+
 SIMPLE: dict[str, Callable[..., object]] = {
     "datetime.datetime": _datetime,
     "datetime.date": _date,
@@ -351,6 +424,12 @@ SIMPLE: dict[str, Callable[..., object]] = {
     "builtins.range": _range,
     "builtins.slice": _slice,
     "builtins.str": _text,
+    "array.array": _array,
+    "array._array_reconstructor": _array,
+    "ipaddress.IPv4Address": _address(ipaddress.IPv4Address),
+    "ipaddress.IPv6Address": _address(ipaddress.IPv6Address),
+    "ipaddress.IPv4Interface": _address(ipaddress.IPv4Interface),
+    "ipaddress.IPv6Interface": _address(ipaddress.IPv6Interface),
 }
 """Callee to our own constructor, which checks what it is given; the file's callee is never called."""
 

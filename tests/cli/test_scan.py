@@ -124,7 +124,7 @@ def test_people_see_verdict_path_and_reason(oracle: Oracle) -> None:
     assert f"byte {DANGEROUS.index(bytes([0x93]))}" in second
 
 
-def test_sarif(oracle: Oracle) -> None:
+def test_J19_sarif(oracle: Oracle) -> None:
     """J19"""
     folder = tree(oracle, bad=DANGEROUS, good=DATA, odd=BROKEN)
     outcome = oracle.cli("scan", "--sarif", "--workers", "0", folder)
@@ -149,7 +149,7 @@ def test_json_and_sarif_are_two_questions(oracle: Oracle) -> None:
 class TestFolders:
     """J8: whatever lies in a folder is bounded, reported, and never leads out of it."""
 
-    def test_links_out_are_not_followed(self, oracle: Oracle, tmp_path: Path) -> None:
+    def test_J8_links_out_are_not_followed(self, oracle: Oracle, tmp_path: Path) -> None:
         folder = tree(oracle, a=DATA)
         outside = tmp_path / "outside"
         outside.mkdir()

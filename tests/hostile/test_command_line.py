@@ -470,3 +470,15 @@ def test_what_cannot_be_done_is_said_in_one_line(oracle: Oracle, verb: str, make
     outcome = oracle.cli(*arguments)
     assert outcome.exit_code in (1, 2)
     assert (outcome.stdout + outcome.stderr).count(b"\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["scan", "inspect", "verify", "convert"])
+def test_J4_a_newline_in_the_name_of_a_file_forges_no_second_line(oracle: Oracle, verb: str) -> None:
+    """A name that would read as a verdict on another file: it stays on the line of its own, quoted or escaped."""
+    path = oracle.file(named("x"), name="a\ndata  good.pkl\nok  good.crate\n")
+    arguments = [path, oracle.outputs / "x.crate"] if verb == "convert" else [path]
+    outcome = oracle.cli(verb, *arguments, seconds=6.0)
+    assert outcome.exit_code != 0
+    lines = (outcome.stdout + outcome.stderr).decode().splitlines()
+    assert not any(line.startswith(("data ", "ok ", "good")) for line in lines), lines
+    assert not any(b"good" in part and b"\\x0a" not in part for part in (outcome.stdout, outcome.stderr))

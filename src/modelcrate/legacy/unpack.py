@@ -12,11 +12,16 @@ from modelcrate.legacy.stream import Data
 from modelcrate.limits import DEFAULT, Limits
 
 STEP = 1 << 20
+FIRST = 1 << 10
+"""Bytes that a member is given first; more with each turn, so that many small members cost no more than they are."""
 
 
 class _Engine(Protocol):
     @property
     def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
 
     def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
 
@@ -27,11 +32,13 @@ class _Inflate:
     def __init__(self, window: int) -> None:
         self._engine = zlib.decompressobj(window)
         self.eof = False
+        self.needs_input = True
         self.unused_data = b""
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         out = self._engine.decompress(self._engine.unconsumed_tail + data, max(0, max_length))
         self.eof, self.unused_data = self._engine.eof, self._engine.unused_data
+        self.needs_input = not self._engine.unconsumed_tail
         return out
 
 
@@ -48,8 +55,9 @@ def unpack(
     size = position = 0
     while position < len(view):
         engine = _engine(kind)
+        before = len(parts)
         consumed, problem = _member(engine, view[position:], parts, room - size, limits)
-        size = sum(len(part) for part in parts)
+        size += sum(len(part) for part in parts[before:])
         if problem is not None:
             return b"".join(parts), problem
         position += consumed
@@ -85,17 +93,18 @@ def _engine(kind: str) -> _Engine:
 
 def _member(engine: _Engine, view: memoryview, parts: list[bytes], room: int, limits: Limits) -> tuple[int, str | None]:
     """Decode one member into ``parts``; how many bytes it took, and what went wrong."""
-    position = 0
+    position, step = 0, FIRST
     try:
         while not engine.eof:
             if limits.is_late:
                 return position, f"undoing the compression takes longer than the limit of {limits.seconds:g} seconds"
-            chunk = b""
-            if getattr(engine, "needs_input", True):
-                chunk = bytes(view[position : position + (1 << 16)])
+            chunk, hungry = b"", engine.needs_input
+            if hungry:
+                chunk = bytes(view[position : position + step])
                 position += len(chunk)
+                step = min(2 * step, 1 << 16)
             out = engine.decompress(chunk, min(STEP, room + 1))
-            if not out and not chunk and not engine.eof:
+            if not out and hungry and not chunk and not engine.eof:
                 return position, "the compressed stream ends too early"
             parts.append(out[:room])
             room -= len(out)

@@ -220,12 +220,13 @@ class Table:
             cells = {str(name): frame[name].iloc[0] for name in frame.columns}
         found: dict[str, object] = {}
         inner = self._inner()
-        for column in self.columns:
+        for position, column in enumerate(self.columns):
             given = found if column.name in inner else cells
             if column.name in given:
                 cell = given.pop(column.name)
+                own = draws if session is None else session.draws(position, draws)
                 try:
-                    found.update(zip(column.outputs, column.encoding.forward(cell, draws), strict=True))
+                    found.update(zip(column.outputs, column.encoding.forward(cell, own), strict=True))
                 except UsageError as error:
                     raise UsageError(error.what, where=f"conditions[{column.name!r}]") from None
         return {name: value for name, value in found.items() if not is_missing(value)}

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from modelcrate.module_parts import Given
     from modelcrate.nn.devices import Placement
+    from modelcrate.tabular.callback import EpochCallback
 
 
 @device_errors()
@@ -52,6 +53,7 @@ def load(
     verify: bool = True,
     expect: str | Digest | None = None,
     io: IO = "map",
+    epoch_callback: EpochCallback | None = None,
     limits: Limits = DEFAULT,
 ) -> Any:
     """Load the model in a crate: a ``torch.nn.Module``, a dict of them, or a ``Synthesizer`` with ``sample``.
@@ -68,6 +70,7 @@ def load(
     reports): what fits is loaded, what the file lacks is newly initialised.
     ``architecture`` (a registered tag, a class or function that builds the module without arguments, or a dict of those
     by name) takes the place of what the crate names, for models whose class was in no file.
+    ``epoch_callback`` is attached to a synthesizer as by ``set_callback``; a crate holds none.
     A crate of plain values (a state dict, a checkpoint dict of ``torch.save``) gives those. Of a checkpoint, converted
     or not, ``only`` gives single networks; :func:`modelcrate.load_checkpoint` opens all of it.
     Raises as :func:`modelcrate.open`; UnsupportedError for an unknown tag, MismatchError with every difference between
@@ -88,6 +91,8 @@ def load(
                 hint = "open it with modelcrate.load_checkpoint, or load one network with only="
             what = f"no model type {model.type!r} can be loaded here"
             raise UnsupportedError(what, where="manifest.model.type", hint=hint)
+        if epoch_callback is not None and model.type not in (SYNTHESIZER, COPULA, SERIES):
+            raise UsageError(f"epoch_callback= is for synthesizers, this is a {model.type}")
         if model.type in (MODULE, MODULES):
             from modelcrate.module_parts import load_networks
 
@@ -108,7 +113,10 @@ def load(
             return load_any(crate, target, architecture)
         if architecture is not None:
             raise UsageError(f"architecture= is for crates of networks, this is a {model.type}")
-        return _LOADERS[model.type](crate, dict(model.config), target)
+        loaded = _LOADERS[model.type](crate, dict(model.config), target)
+        if epoch_callback is not None:
+            loaded.set_callback(epoch_callback)
+        return loaded
 
 
 def save(
@@ -122,8 +130,10 @@ def save(
     """Save a model as a crate, atomically and durably; the same model gives the same bytes.
 
     ``model`` is a module of ``torch.nn`` layers and of classes registered with :func:`modelcrate.architecture`, a dict
-    of such modules by name, or a ``Synthesizer``. Each network of a dict has a weights file of its own and loads alone:
-    a tensor that two networks share is stored with each of them, and ``omitted`` in the manifest says so.
+    of such modules by name, a ``Synthesizer``, or a live model of gretel-synthetics, ctgan or sdv, which may be in the
+    middle of its training and is only looked at: its callback, device, mode and random states stay as they are.
+    Each network of a dict has a weights file of its own and loads alone: a tensor that two networks share is stored
+    with each of them, and ``omitted`` in the manifest says so.
     Raises UnsupportedError or UsageError that says what to write for anything else, and as
     :func:`modelcrate.crate_writer.write_crate`.
     """
@@ -134,6 +144,7 @@ def save(
         model=parts.model,
         hyperparameters=parts.hyperparameters,
         omitted=parts.omitted,
+        provenance=parts.provenance,
         digest=digest,
         form=form,
         overwrite=overwrite,
@@ -165,9 +176,15 @@ def _take_apart(model: object) -> Parts:
         from modelcrate.series_parts import series_parts
 
         return series_parts(model)
+    from modelcrate.legacy.live_model import live_parts
+
+    found = live_parts(model)
+    if found is not None:
+        return found
     raise UsageError(
         f"a {type(model).__name__} can't be saved",
-        hint="modelcrate saves torch modules, dicts of them, and synthesizers; modelcrate.convert reads other files",
+        hint="modelcrate saves torch modules, dicts of them, synthesizers, and live models of gretel-synthetics, ctgan "
+        "and sdv; modelcrate.convert reads other files",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from modelcrate.format.jsontext import Json
-from modelcrate.format.manifest import Omission
+from modelcrate.format.manifest import Omission, Provenance
 from modelcrate.storage.component import ComponentData
 
 MODULE = "nn.module/1"
@@ -38,3 +38,4 @@ class Parts:
     components: Sequence[ComponentData]
     hyperparameters: Mapping[str, Json] = field(default_factory=dict)
     omitted: Sequence[Omission] = ()
+    provenance: Provenance | None = None

@@ -17,6 +17,7 @@ from torch import nn
 
 from modelcrate.errors import FormatError, LimitError, UsageError
 from modelcrate.format.document import Fields
+from modelcrate.tabular.callback import HoldsCallback
 from modelcrate.tabular.config import BATCH_LIMIT
 from modelcrate.tabular.core import NUMBERS_LIMIT
 from modelcrate.tabular.draws import SEED_LIMIT, CounterDraws
@@ -51,7 +52,7 @@ class SeriesConfig:
         return {"batch_size": self.batch_size}
 
 
-class SeriesSynthesizer:
+class SeriesSynthesizer(HoldsCallback):
     """A trained generator of time series. Made by :func:`modelcrate.load`; safe to use from several threads.
 
     An example is a sequence of steps with its attributes.

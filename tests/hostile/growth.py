@@ -49,19 +49,13 @@ def heavy() -> dict[str, Callable[[bytes], object]]:
     from modelcrate.legacy.export import named_tensors
     from modelcrate.legacy.families.torch_values import translate_value
     from modelcrate.legacy.reader import read_for_conversion
-    from modelcrate.legacy.values.objects import describe_value
     from modelcrate.nn import nested
 
     def root(data: bytes) -> Any:
         return read_for_conversion(data).root
 
-    def described(data: bytes) -> object:
-        view = root(data)
-        return describe_value(view.node, view.context, "root")
-
     return {
         "read_legacy": modelcrate.read_legacy,
-        "describe": described,
         "plain": lambda data: root(data).value(),
         "frame": lambda data: root(data).frame(),
         "translate": lambda data: translate_value(modelcrate.read_legacy(data), "root"),

@@ -15,7 +15,6 @@ import numpy as np
 from modelcrate.format.values import Missing
 from modelcrate.legacy.values.extension import Categorical, ExtensionData, ScalarData
 from modelcrate.legacy.values.frames import FrameData, IndexData, SeriesData
-from modelcrate.legacy.values.objects import ObjectData
 from modelcrate.legacy.values.plain import MappingData, NameData, SetData
 from modelcrate.legacy.values.special import GeneratorData, MaskedData
 
@@ -79,12 +78,6 @@ def tag(value: object) -> object:
     if isinstance(value, NameData):
         short = value.name.rpartition(".")[2]
         return {"type": short} if short in ("Ellipsis", "NotImplemented") else {"type": "name", "name": value.name}
-    if isinstance(value, ObjectData):
-        return {
-            "type": "object",
-            "class": value.kind,
-            "state": {key: tag(item) for key, item in value.attributes.items()},
-        }
     raise TypeError(type(value))
 
 

@@ -121,6 +121,19 @@ def test_sharing_and_circles_are_kept():
     assert found["self"] is found
 
 
+def test_a_tuple_in_a_circle_is_one_tuple__A47():
+    inner = []
+    loop = (inner, {"x": inner})
+    inner.append(loop)
+    inner.append((loop, 1))
+    for protocol in range(6):
+        found = modelcrate.read_legacy(pickle.dumps([loop, loop], protocol))
+        assert found[0] is found[1]
+        assert found[0][0][0] is found[0]
+        assert found[0][0][1][0] is found[0]
+        assert found[0][1]["x"] is found[0][0]
+
+
 def test_views_share_their_storage_and_parameters_their_identity():
     base = torch.arange(10.0)
     weight = torch.nn.Parameter(torch.ones(2, 2))

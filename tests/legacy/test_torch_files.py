@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 
@@ -10,10 +11,10 @@ import pytest
 from tagged import CORPUS
 
 from modelcrate.errors import ModelcrateError, UnsupportedError
+from modelcrate.legacy.graph import Call, Dict, Node
+from modelcrate.legacy.names import callee_of
 from modelcrate.legacy.reader import LegacyFile, read_for_conversion
-from modelcrate.legacy.storages import Tensor
-from modelcrate.legacy.values.objects import ObjectData, describe_value
-from modelcrate.legacy.values.plain import MappingData
+from modelcrate.legacy.storages import Tensor, tensor_of
 
 FOLDER = CORPUS / "torch"
 UNREADABLE = {"int34", "quantized", "scripted", "sparse"}
@@ -27,26 +28,25 @@ def source(name: str) -> str:
 
 
 def tensors_of(file: LegacyFile) -> list[Tensor]:
-    """Every tensor in the graph, found by walking what the reader makes of it."""
+    """Every tensor in the graph, parameters as such."""
     found: list[Tensor] = []
     seen: set[int] = set()
-    todo: list[object] = [describe_value(file.root.node, file.root.context, file.root.path)]
+    todo: list[Node] = [file.root.node]
     while todo:
-        value = todo.pop()
-        if id(value) in seen:
+        node = todo.pop()
+        if id(node) in seen:
             continue
-        seen.add(id(value))
-        if isinstance(value, Tensor):
-            found.append(value)
-        elif isinstance(value, (list, tuple)):
-            todo.extend(value)
-        elif isinstance(value, dict):
-            todo.extend(value.values())
-        elif isinstance(value, MappingData):
-            todo.extend(part for pair in value.pairs for part in pair)
-        elif isinstance(value, ObjectData):
-            todo.extend([*value.args, *value.attributes.values(), value.state, *value.items])
-            todo.extend(part for pair in value.pairs for part in pair)
+        seen.add(id(node))
+        if isinstance(node, Call) and (callee_of(node) or "").startswith("torch._utils._rebuild"):
+            with contextlib.suppress(UnsupportedError):
+                found.append(tensor_of(node, file.root.context, "tensor"))
+        elif isinstance(node, (list, tuple)):
+            todo.extend(node)
+        elif isinstance(node, Dict):
+            todo.extend(part for pair in node.pairs for part in pair)
+        elif isinstance(node, Call):
+            todo.extend([*node.args, *node.states, *node.appended])
+            todo.extend(part for pair in node.assigned for part in pair)
     return found
 
 

@@ -9,7 +9,8 @@ from tagged import CORPUS, expected, tag
 from modelcrate.errors import FormatError, LimitError, ModelcrateError, UnsupportedError
 from modelcrate.legacy.context import Context
 from modelcrate.legacy.machine import read_pickle
-from modelcrate.legacy.values.objects import ObjectData, describe_value
+from modelcrate.legacy.read import values_of
+from modelcrate.legacy.record import Record
 from modelcrate.legacy.values.plain import value_of
 from modelcrate.legacy.view import View
 
@@ -131,10 +132,10 @@ def test_estimators_are_maps_of_attributes(name: str) -> None:
         value = wanted[key]
         if key == "forest":
             continue  # a tree of Cython objects
-        described = describe_value(item.node, item.context, key)
-        assert isinstance(described, ObjectData)
+        described = values_of(item, aligned=True)
+        assert isinstance(described, Record)
         assert isinstance(value, dict)
-        assert described.kind == value["class"]
+        assert described.class_name == value["class"]
         for attribute, content in value["state"].items():
             if isinstance(content, dict) and content.get("type") in ("ndarray", "numpy.scalar", "float"):
                 assert tag(described.attributes[attribute]) == content, (key, attribute)
@@ -152,7 +153,7 @@ def test_python_values(name: str) -> None:
     for key, original in wanted.items():
         value = original
         if key in skipped:
-            describe_value(found[key].node, found[key].context, key)
+            values_of(found[key])
             continue
         if key in ("deque",):
             assert isinstance(value, dict)
@@ -172,7 +173,7 @@ def test_python_values(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("recursion")])
 def test_recursive_values_are_described_and_refused_as_plain_values__A47(name: str) -> None:
     document = view(name)
-    described = describe_value(document.node, document.context, name)
+    described = values_of(document)
     assert described is not None
     with pytest.raises(ModelcrateError):
         document.value()

@@ -78,6 +78,7 @@ class _Reader:
         self.tensors = Tensors(context, aligned=aligned)
         self.made: dict[int, object] = {}
         self.open: set[int] = set()
+        self.again: set[int] = set()
 
     def read(self, root: Node, where: str) -> object:
         if type(root) in _LEAVES:
@@ -90,7 +91,7 @@ class _Reader:
                 child, path = steps.send(result)
             except StopIteration as done:
                 stack.pop()
-                result = self.made[id(node)] = done.value
+                result = self.made.setdefault(id(node), done.value)
                 self.open.discard(id(node))
                 continue
             if type(child) in _LEAVES:
@@ -99,11 +100,14 @@ class _Reader:
             if id(child) in self.made:
                 result = self.made[id(child)]
                 continue
-            if id(child) in self.open:
+            if id(child) in self.open and (type(child) is not tuple or id(child) in self.again):
                 raise FormatError("a value that contains itself in a way that can't be made", where=path)
             if len(stack) >= DEPTH:
                 raise LimitError(f"values nested deeper than {DEPTH}", where=path)
             self.context.charge_items(1, path)
+            if id(child) in self.open:
+                # A tuple in a circle: what holds it there was made before its items, so once round, and it is made.
+                self.again.add(id(child))
             self.open.add(id(child))
             stack.append((child, self._steps(child, path if len(path) < 300 else "…" + path[-200:])))
             result = None

@@ -33,9 +33,7 @@ class TestLegacy:
             pytest.param(SYSTEM + b"0N.", id="A3-never-called"),
             pytest.param(SYSTEM + b"(S'x'\ntR0N.", id="A4-result-discarded"),
             pytest.param(b"(" + SYSTEM + b"S'x'\no0N.", id="A4-obj-discarded"),
-            pytest.param(
-                b"](" + SYSTEM + b"S'x'\noeN1" if False else b"]((S'x'\nios\nsystem\n10.", id="A4-popped-with-mark"
-            ),
+            pytest.param(b"]((S'x'\nios\nsystem\n10.", id="A4-popped-with-mark"),
             pytest.param(b"N\x94" + SYSTEM + b"\x940h\x01(S'x'\ntR0N.", id="A4-through-the-memo"),
         ],
     )

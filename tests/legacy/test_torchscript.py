@@ -18,7 +18,7 @@ from torch import nn
 
 import modelcrate
 from modelcrate.cli.main import main
-from modelcrate.errors import FormatError, IntegrityError, PolicyError, UnsupportedError
+from modelcrate.errors import FormatError, IntegrityError, LimitError, PolicyError, UnsupportedError
 from modelcrate.legacy.export import export
 from modelcrate.legacy.record import Record
 from modelcrate.legacy.scan import scan
@@ -286,3 +286,77 @@ def test_a_checkpoint_becomes_its_tensors(tmp_path):
     found, done = weights(tmp_path / "c.pt", tmp_path)
     assert {"model.weight", "model.bias", "optimizer.state.0.exp_avg"} <= set(found)
     assert "everything but tensors" in [left.what for left in done.omitted]
+
+
+# PyTorch 1.0 to 1.2, written by hand after PyTorch's own description (``ModelDef``): no release here can write it
+
+FIRST = {"dims": ["3", "2"], "offset": "0", "strides": ["1", "3"], "requiresGrad": True, "dataType": "FLOAT",
+         "data": {"key": "tensors/0"}, "device": "cuda:0"}  # fmt: skip
+SECOND = {"dims": ["3"], "strides": ["1"], "dataType": "INT64", "data": {"key": "tensors/1"}}
+MODEL = {
+    "protoVersion": "2",
+    "producerName": "pytorch",
+    "mainModule": {
+        "name": "net",
+        "torchscriptArena": {"key": "code/net.py"},
+        "parameters": [{"tensorId": "0", "name": "scale"}],
+        "submodules": [{"name": "fc", "parameters": [{"tensorId": "0", "name": "weight"},
+                                                     {"isBuffer": True, "tensorId": "1", "name": "steps"}]}],
+    },
+    "tensors": [FIRST, SECOND],
+}  # fmt: skip
+
+
+def old(model: dict) -> bytes:
+    members = {
+        "net/version": b"1\n",
+        "net/tensors/0": torch.arange(6.0).numpy().tobytes(),
+        "net/tensors/1": torch.arange(3).numpy().tobytes(),
+        "net/code/net.py": b"op_version_set = 0\n",
+        "net/debug/net.pkl": b"\x80\x02N.",
+        "net/attributes.pkl": b"\x80\x02].",
+        "net/model.json": json.dumps(model).encode(),
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for name, data in members.items():
+            packed.writestr(zipfile.ZipInfo(name), data)
+    return buffer.getvalue()
+
+
+def test_A59_the_layout_with_a_json_model_gives_its_tensors_and_ties(tmp_path):
+    (tmp_path / "old.pt").write_bytes(old(MODEL))
+    found, done = weights(tmp_path / "old.pt", tmp_path)
+    assert set(found) == {"scale", "fc.weight", "fc.steps"}
+    assert found["fc.weight"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert found["fc.steps"].tolist() == [0, 1, 2]
+    assert found["scale"].data_ptr() == found["fc.weight"].data_ptr()
+    assert found["scale"].requires_grad
+    assert any("code/net.py (19 bytes)" in left.where for left in done.omitted)
+    assert scan(tmp_path / "old.pt").verdict == "unknown"
+
+
+DEEP: dict = {"name": "x"}
+for _ in range(100):
+    DEEP = {"name": "x", "submodules": [DEEP]}
+WRONG = {
+    "no-record": {"tensors": [{**FIRST, "data": {"key": "tensors/7"}}]},
+    "path-record": {"tensors": [{**FIRST, "data": {"key": "../x"}}]},
+    "beyond": {"tensors": [{**FIRST, "dims": ["300", "200"]}]},
+    "negative": {"tensors": [{**FIRST, "dims": [-3, 2]}]},
+    "quantised": {"tensors": [{**FIRST, "isQuantized": True}]},
+    "unknown-type": {"tensors": [{**FIRST, "dataType": "STRING"}]},
+    "no-tensor": {"mainModule": {"parameters": [{"tensorId": "9", "name": "a"}]}},
+    "dotted-name": {"mainModule": {"parameters": [{"tensorId": "0", "name": "a.b"}]}},
+    "twice": {"mainModule": {"parameters": [{"name": "a"}, {"name": "a"}]}},
+    "no-name": {"mainModule": {"submodules": [{}]}},
+    "list": {"mainModule": []},
+    "tensors-map": {"tensors": {}},
+    "deep": {"mainModule": DEEP},
+}
+
+
+@pytest.mark.parametrize("case", [pytest.param(change, id=f"A59-{name}") for name, change in WRONG.items()])
+def test_a_json_model_that_contradicts_itself_is_refused(case):
+    with pytest.raises((FormatError, UnsupportedError, LimitError)):
+        modelcrate.read_legacy(old({**MODEL, **case}))

@@ -224,9 +224,9 @@ class _Scan:
         for call in reading.calls:
             text = call.args[0] if callee_of(call) == "_codecs.encode" and call.args else None
             if type(text) is str and len(text) > 3 and text[0] in "\x80P\x1fB\x78\xfd]cI(}i\x93":
-                content = encoded(call)
-                if content is not None and content not in streams:
-                    self.blob(content, f"{member}[bytes at {call.offset}]", depth)
+                made = encoded(call)
+                if made is not None and made not in streams:
+                    self.blob(made, f"{member}[bytes at {call.offset}]", depth)
 
     def tensor_streams(self, reading: Reading, member: str, depth: int) -> set[bytes]:
         """What ``torch.load`` would be given while unpickling; all of it is looked at, whatever it looks like."""

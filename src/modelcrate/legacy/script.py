@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from modelcrate.errors import FormatError, IntegrityError
 from modelcrate.legacy.machine import read_pickle
+from modelcrate.legacy.script_model import MODEL
 from modelcrate.legacy.view import View
 from modelcrate.limits import Limits
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 CONSTANTS: Final = "constants.pkl"
 RECORDS: Final = frozenset([
     CONSTANTS, "data.pkl", "version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id",
-    "bytecode.pkl", "mobile_debug_handles.pkl", "traced_inputs.pkl",
+    MODEL, "attributes.pkl", "bytecode.pkl", "mobile_debug_handles.pkl", "traced_inputs.pkl",
 ])  # fmt: skip
 """What ``torch.jit.save`` writes beside folders."""
-FOLDERS: Final = ("data/", "code/", "constants/", "extra/", "traced_inputs/")
+FOLDERS: Final = ("data/", "code/", "constants/", "extra/", "traced_inputs/", "tensors/", "debug/", "libs/")
 SEQUENCES: Final = frozenset(
     f"torch.jit._pickle.build_{kind}list" for kind in ("int", "double", "bool", "complex", "tensor")
 )
@@ -50,7 +51,7 @@ class Program:
 
 def is_script(records: Iterable[str]) -> bool:
     """Whether the members below the top folder are those of a TorchScript archive."""
-    return any(record == CONSTANTS or record.startswith("code/") for record in records)
+    return any(record in (CONSTANTS, MODEL) or record.startswith("code/") for record in records)
 
 
 def read_program(archive: Archive, top: str, *, limits: Limits, where: str) -> Program:
@@ -62,8 +63,8 @@ def read_program(archive: Archive, top: str, *, limits: Limits, where: str) -> P
     for record in sizes:
         if record not in RECORDS and not record.startswith(FOLDERS):
             raise FormatError(f"the member {record[:80]!r} is none of TorchScript's", where=where)
-    code = tuple((record, size) for record, size in sizes.items() if record.startswith("code/"))
-    beside = ("extra/", "traced_inputs", "bytecode.pkl", "mobile_debug_handles.pkl")
+    code = tuple((record, size) for record, size in sizes.items() if record.startswith(("code/", "libs/")))
+    beside = ("debug/", "attributes.pkl", "extra/", "traced_inputs", "bytecode.pkl", "mobile_debug_handles.pkl")
     others = tuple((record, size) for record, size in sizes.items() if record.startswith(beside))
     return Program(code=code, others=others, constants=lambda: _constants(archive, top, limits=limits, where=where))
 

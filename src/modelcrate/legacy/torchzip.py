@@ -6,6 +6,7 @@ from modelcrate.errors import FormatError, IntegrityError, UnsupportedError
 from modelcrate.legacy.archive import Archive, read_archive
 from modelcrate.legacy.machine import Data, read_pickle
 from modelcrate.legacy.script import is_script, read_program
+from modelcrate.legacy.script_model import MODEL, read_model
 from modelcrate.legacy.torchfile import TorchFile
 from modelcrate.limits import DEFAULT, Limits
 
@@ -53,13 +54,18 @@ def read_torch_zip(
     order = bytes(archive.read(archive.entry(top + "byteorder"))) if top + "byteorder" in names else b"little"
     if order not in (b"little", b"big") or (order == b"big" and program is not None):
         raise UnsupportedError("storages of an unknown byte order, or a big-endian TorchScript archive", where=where)
-    body = read_pickle(archive.read(archive.entry(top + "data.pkl")), limits=limits, where=f"{where}, data.pkl")
-    member = archive.entry(top + "data.pkl")
+    folder = "data/"
+    if program is not None and top + MODEL in names:
+        folder, member = "tensors/", archive.entry(top + MODEL)
+        body = read_model(archive, top, limits=limits, where=where)
+    else:
+        member = archive.entry(top + "data.pkl")
+        body = read_pickle(archive.read(member), limits=limits, where=f"{where}, data.pkl")
     if body.end != member.size:
         raise FormatError(f"{member.size - body.end} bytes behind the end of the pickle", where=f"{where}, data.pkl")
 
     def data_of(key: str, nbytes: int) -> bytes | memoryview:
-        name = f"{top}data/{key}"
+        name = f"{top}{folder}{key}"
         if name not in names:
             if nbytes == 0:
                 return b""

@@ -179,8 +179,8 @@ class Timestamp(TableEncoding):
         number = float("nan")
         if not is_missing(value):
             read = isinstance(value, str) or self.dtype is not None
-            if self.dtype is not None and isinstance(value, float) and value.is_integer():
-                value = int(value)
+            if self.dtype is not None and isinstance(value, (int, float)) and float(value).is_integer():
+                value = str(int(value))
             pattern = _plain(self.format) if self.format and read else None
             try:
                 date = pd.to_datetime(pd.Series([value], dtype=object), format=pattern).to_numpy("datetime64[ns]")

@@ -6,7 +6,7 @@ keys), then for each key an element count as int64 and the elements.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -90,16 +90,29 @@ def read_torch(
 
 def read_old_torch(data: Data, *, limits: Limits = DEFAULT, where: str = "file") -> TorchFile:
     """Read the layout before PyTorch 1.6."""
-    magic = read_pickle(data, limits=limits, where=f"{where}, magic number")
+    return old_torch_of(data, _in_a_row(data, limits, where), where)
+
+
+def _in_a_row(data: Data, limits: Limits, where: str) -> Iterator[Reading]:
+    position = 0
+    for part in (", magic number", ", protocol", ", system information", "", ", storage keys"):
+        reading = read_pickle(data, start=position, limits=limits, where=where + part)
+        yield reading
+        position = reading.end
+
+
+def old_torch_of(data: Data, readings: Iterable[Reading], where: str) -> TorchFile:
+    """The same of five pickles that were read already, without a fault; they are asked for one by one."""
+    pickles = iter(readings)
+    magic = next(pickles)
     if type(magic.root) is not int or magic.root != MAGIC:
         raise FormatError("not a file of torch.save: the magic number is missing", where=where)
-    protocol = read_pickle(data, start=magic.end, limits=limits, where=f"{where}, protocol")
+    protocol = next(pickles)
     if type(protocol.root) is not int or protocol.root != LEGACY_PROTOCOL:
         raise UnsupportedError(f"torch.save protocol {describe(protocol.root)}; only 1001 exists", where=where)
-    system = read_pickle(data, start=protocol.end, limits=limits, where=f"{where}, system information")
+    system = next(pickles)
     _check_system(system.root, where)
-    body = read_pickle(data, start=system.end, limits=limits, where=where)
-    keys = read_pickle(data, start=body.end, limits=limits, where=f"{where}, storage keys")
+    body, keys = next(pickles), next(pickles)
     if type(keys.root) is not list or not all(type(key) is str for key in keys.root):
         raise FormatError("the list of storage keys is no list of texts", where=where)
     records = _records(data, keys.end, [str(key) for key in keys.root], _widths(body, where), where)

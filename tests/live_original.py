@@ -184,6 +184,8 @@ def sdv17(small: dict[str, Any]) -> Iterator[tuple[str, Any, Callable[[Path], No
 
 
 def sdv1(small: dict[str, Any]) -> Iterator[tuple[str, Any, Callable[[Path], None], dict[str, Any]]]:
+    from importlib.metadata import version
+
     from sdv import single_table
     from sdv.metadata import Metadata
 
@@ -195,7 +197,7 @@ def sdv1(small: dict[str, Any]) -> Iterator[tuple[str, Any, Callable[[Path], Non
         own = {"GaussianCopulaSynthesizer": {}, "TVAESynthesizer": {"epochs": 2, "batch_size": 40, "embedding_dim": 8}}
         chosen = own.get(name, {**small, "pac": 2})
         model = getattr(single_table, name)(metadata, **chosen)
-        model.fit(frame)
+        model.fit(frame if version("sdv").startswith("1.") else {"table": frame})
         yield f"sdv.single_table.{name}", model, lambda path, model=model: model.save(str(path)), {}
 
 

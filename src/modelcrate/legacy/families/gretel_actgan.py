@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.format.manifest import Omission
+from modelcrate.legacy.dump import INERT
 from modelcrate.legacy.families import rdt
 from modelcrate.legacy.families.ctgan_generator import generator_shape, generator_tensors
 from modelcrate.legacy.families.ctgan_sampler import integers, one_hot_columns, shares_of_matrix
@@ -152,6 +153,9 @@ def _softmax_line(core: View) -> int | None:
     """The line of source on which the softmax activation was defined, as its code object tells; it is not run."""
     for activation in core["_activation_fns"].items():
         function = activation.items()[-1].node
+        if isinstance(function, Call) and callee_of(function) == INERT:  # of a live object
+            line = function.args[-1]
+            return line if type(line) is int else None
         if not isinstance(function, Call) or callee_of(function) not in (
             "cloudpickle.cloudpickle._make_function",
             "cloudpickle.cloudpickle._make_skel_func",
@@ -306,7 +310,7 @@ def _list_omissions(found: Translation, view: View, core: View, *, old: bool) ->
         found.omitted.append(Omission(what=what, where=where.path, why=why))
 
     if held is not None:
-        omit("the epoch callback", held, "it is code, and training is over")
+        omit("the epoch callback", held, "it is code; load(epoch_callback=) attaches one")
     if _has_activation_code(core):
         why = "they are code; the encodings say which activation each column has"
         omit("the activation functions", core["_activation_fns"], why)
@@ -326,4 +330,5 @@ def _has_activation_code(core: View) -> bool:
     functions = core.get("_activation_fns")
     if functions is None:
         return False
-    return any((entry.items()[-1].callee or "").startswith("cloudpickle.") for entry in functions.items())
+    callees = [entry.items()[-1].callee or "" for entry in functions.items()]
+    return any(callee == INERT or callee.startswith("cloudpickle.") for callee in callees)

@@ -24,6 +24,8 @@ _BASE: Final = (
     "metadata", "_fitted", "_single_table", "_dtypes", "_formatters", "_datetime_min_max_value", "table_name",
     "_table_name", "_original_data_columns",
 )  # fmt: skip
+_ROUNDS: Final = (1, 10)
+"""Releases before this one cut integers between two fixed values off."""
 _DATES: Final = "datetime64[ns]"
 
 
@@ -58,19 +60,25 @@ def stage_of(view: View, release: tuple[int, ...]) -> list[Document]:
     return found
 
 
-def translate_old(constraints: View, to_reverse: View) -> Document:
+def translate_old(constraints: View, to_reverse: View, release: tuple[int, ...]) -> Document:
     """The document of constraints of ``sdv.constraints``, which are undone all at once."""
     given, reversed_ = constraints.items(), to_reverse.items()
     for view in reversed_:
         if not any(view.same(other) for other in given):
             raise FormatError("a constraint that is not one of the table's", where=view.path)
     found: list[Document] = []
-    for view in given:
+    for each in given:
+        view = each
         translator = _OLDER.get(view.class_name or "")
         if translator is None:
             _refuse(view)
         assert translator is not None
-        found.append(translator(view.attributes(view.class_name or "")))
+        view = view.attributes(view.class_name or "")
+        refuse_unknown(view, (*_OLD_BASE, *_OLD_OWN[(view.class_name or "").rpartition(".")[2]]))
+        document = translator(view)
+        if document["type"] == "scalar_range" and document["dtype"].startswith("int") and release >= _ROUNDS:
+            document["rounds"] = True
+        found.append(document)
     return {"constraints": found, "applied": [any(view.same(other) for other in reversed_) for view in given]}
 
 
@@ -284,7 +292,7 @@ def _old_inequality(view: View) -> Document:
 def _old_range(view: View) -> Document:
     """Until 1.4 the place of the middle column between the others was learned, later two distances."""
     if "low_diff_column_name" not in view:
-        return _moments(sdv_constraints.translate(view))
+        return _as_before(view)
     return _ascending(
         view,
         columns=["low_column_name", "middle_column_name", "high_column_name"],
@@ -296,24 +304,90 @@ def _old_range(view: View) -> Document:
     )
 
 
-def _same(view: View) -> Document:
-    return _moments(sdv_constraints.translate(view))
+def _as_before(view: View) -> Document:
+    """A constraint that means what it meant in sdv 0.17."""
+    return sdv_constraints.translate(view)
 
 
-def _moments(found: Document) -> Document:
-    """These releases cut generated dates off nowhere but in their formatters."""
-    return {**found, "resolution": None} if "resolution" in found else found
+def _bounds(view: View, *names: str) -> tuple[list[object], Document]:
+    """The fixed values that one column is compared with, and what its document says of its dtype."""
+    import numpy as np
+
+    dtype, texts = _dtype(view)
+    found: list[object] = []
+    for name in names:
+        value = view[name].value()
+        if (dtype == _DATES) != isinstance(value, np.datetime64):
+            raise FormatError(f"expected a bound of dtype {dtype}", where=view[name].path)
+        if isinstance(value, np.datetime64):
+            found.append(value.astype(_DATES))
+        else:
+            whole = isinstance(value, (bool, int, np.bool_, np.integer))
+            found.append(view[name].integer() if whole else view[name].finite())
+    more: Document = {"dtype": dtype, "resolution": None}
+    if texts:
+        pattern = view.get("_datetime_format")
+        more["written"] = {"pattern": None if pattern is None or pattern.is_none() else pattern.text()}
+    return found, more
+
+
+def _scalar_inequality(view: View) -> Document:
+    (value,), more = _bounds(view, "_value")
+    return {
+        "type": "scalar_inequality",
+        "column": view["_column_name"].text(),
+        "relation": sdv_constraints.comparison(view, ">", ">=", "<", "<="),
+        "value": value,
+        "difference": view["_diff_column_name"].text(),
+        **more,
+    }
+
+
+def _scalar_range(view: View) -> Document:
+    (low, high), more = _bounds(view, "_low_value", "_high_value")
+    return {
+        "type": "scalar_range",
+        "column": view["_column_name"].text(),
+        "low": low,
+        "high": high,
+        "scaled": view["_transformed_column"].text(),
+        "strict": sdv_constraints.comparison(view, "<", "<=") == "<",
+        **more,
+    }
 
 
 _OLDER: Final[dict[str, Callable[[View], Document]]] = {
     f"{_OLD}.FixedCombinations": _combinations,
     f"{_OLD}.FixedIncrements": _plain_increments,
     f"{_OLD}.Inequality": _old_inequality,
-    f"{_OLD}.Negative": _same,
+    f"{_OLD}.Negative": _as_before,
     f"{_OLD}.OneHotEncoding": _one_hot,
-    f"{_OLD}.Positive": _same,
+    f"{_OLD}.Positive": _as_before,
     f"{_OLD}.Range": _old_range,
-    f"{_OLD}.ScalarInequality": _same,
-    f"{_OLD}.ScalarRange": _same,
-    f"{_OLD}.Unique": _same,
+    f"{_OLD}.ScalarInequality": _scalar_inequality,
+    f"{_OLD}.ScalarRange": _scalar_range,
+    f"{_OLD}.Unique": _as_before,
 }
+_OLD_BASE: Final = ("__kwargs__", "metadata", "constraint_columns", "rebuild_columns")
+_SCALAR: Final = ("_column_name", "_datetime_format", "_dtype", "_is_datetime", "_operator")
+_OLD_OWN: Final[dict[str, tuple[str, ...]]] = {
+    "FixedCombinations": (
+        "_columns", "_combinations", "_combinations_to_uuids", "_uuids_to_combinations", "_joint_column", "_separator",
+    ),
+    "FixedIncrements": ("_dtype", "column_name", "increment_value"),
+    "Inequality": (
+        "_diff_column_name", "_dtype", "_high_column_name", "_high_datetime_format", "_is_datetime",
+        "_low_column_name", "_low_datetime_format", "_nan_column_name", "_operator",
+    ),
+    "Negative": (*_SCALAR, "_diff_column_name", "_value"),
+    "OneHotEncoding": ("_column_names",),
+    "Positive": (*_SCALAR, "_diff_column_name", "_value"),
+    "Range": (
+        "_dtype", "_high_datetime_format", "_is_datetime", "_low_datetime_format", "_middle_datetime_format",
+        "_operator", "high_column_name", "high_diff_column_name", "low_column_name", "low_diff_column_name",
+        "middle_column_name", "nan_column_name", "strict_boundaries", "_transformed_column",
+    ),
+    "ScalarInequality": (*_SCALAR, "_diff_column_name", "_value"),
+    "ScalarRange": (*_SCALAR, "_high_value", "_low_value", "_transformed_column"),
+    "Unique": ("column_names", "_column_names"),
+}  # fmt: skip

@@ -65,7 +65,7 @@ def translate_table(view: View, chained: View | None, rejecting: View | None, re
     keys = [item.text() for item in view["_keys"].items()]
     found: Document = {
         "columns": columns,
-        "constraints": translate_old(view["_constraints"], view["_constraints_to_reverse"])
+        "constraints": translate_old(view["_constraints"], view["_constraints_to_reverse"], release)
         if "_constraints" in view
         else {"constraints": [], "applied": []},
         "primary_key": _key(metadata),

@@ -6,7 +6,8 @@ here is left to them.
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.format.document import Fields
 from modelcrate.tabular.columns.timestamp import to_text
 from modelcrate.tabular.dates import to_moments
+from modelcrate.tabular.formats import read_pattern
 
 DATETIME: Final = "datetime64[ns]"
 INTEGERS: Final = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -47,6 +49,36 @@ def read_resolution(fields: Fields, dtype: str) -> str | None:
     if found is not None and dtype != DATETIME:
         raise FormatError("only datetimes have a resolution", where=fields.path("resolution"))
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """How a column of datetimes is written as texts: by ``pattern``, or in a way that pandas recognises."""
+
+    pattern: str | None
+
+    def to_document(self) -> dict[str, Any]:
+        """It in format values."""
+        return {"pattern": self.pattern}
+
+
+def read_written(fields: Fields, dtype: str) -> Written | None:
+    """The field ``written`` where there is one; of datetimes only."""
+    if not fields.has("written"):
+        return None
+    inner = fields.fields("written")
+    found = Written(pattern=read_pattern(inner, "pattern"))
+    inner.finish()
+    if dtype != DATETIME:
+        raise FormatError("only datetimes are written as texts", where=fields.path("written"))
+    return found
+
+
+def cells_of(frame: pd.DataFrame, column: str, written: Written | None) -> np.ndarray:
+    """A column as :func:`numbers` gives it, or as datetimes where they are written as texts."""
+    if written is None or column not in frame.columns:
+        return numbers(frame, column)
+    return texts_as_moments(frame[column], written.pattern)
 
 
 def numbers(frame: pd.DataFrame, column: str, *, dates: bool = True, flags: bool = False) -> np.ndarray:

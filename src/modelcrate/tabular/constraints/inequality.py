@@ -17,11 +17,14 @@ from modelcrate.format.document import Fields
 from modelcrate.tabular.constraints.base import Constraint, column_name, mask
 from modelcrate.tabular.constraints.casting import (
     DATETIME,
+    Written,
+    cells_of,
     cut_off,
     nanoseconds,
     numbers,
     read_dtype,
     read_resolution,
+    read_written,
     restore,
     same_kind,
     shifted,
@@ -103,6 +106,7 @@ class ScalarInequality(Constraint):
     """``column`` stands in ``relation`` (``>``, ``>=``, ``<``, ``<=``) to ``value``; a missing value obeys.
 
     ``value`` is an integer, a float or a ``datetime64[ns]``. ``resolution`` is what generated datetimes are cut off to.
+    ``written``: the column holds datetimes as texts.
     """
 
     tag: ClassVar[str] = "scalar_inequality"
@@ -112,6 +116,7 @@ class ScalarInequality(Constraint):
     difference: str
     dtype: str
     resolution: str | None
+    written: Written | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -127,12 +132,13 @@ class ScalarInequality(Constraint):
             difference=column_name(fields, "difference"),
             dtype=dtype,
             resolution=read_resolution(fields, dtype),
+            written=read_written(fields, dtype),
         )
         fields.finish()
         return found
 
     def to_document(self) -> dict[str, Any]:
-        return {
+        found = {
             "type": self.tag,
             "column": self.column,
             "relation": self.relation,
@@ -141,14 +147,15 @@ class ScalarInequality(Constraint):
             "dtype": self.dtype,
             "resolution": self.resolution,
         }
+        return found if self.written is None else {**found, "written": self.written.to_document()}
 
     def is_valid(self, frame: pd.DataFrame) -> pd.Series:
-        values = numbers(frame, self.column)
+        values = cells_of(frame, self.column, self.written)
         bound = fitting_array(self.value, values)
         return mask(frame, np.isnan(values) | _RELATIONS[self.relation](values, bound))
 
     def _transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        values = numbers(frame, self.column)
+        values = cells_of(frame, self.column, self.written)
         frame[self.difference] = _compressed(np.abs(values - fitting_array(self.value, values)))
         return frame.drop(columns=self.column)
 

@@ -18,10 +18,13 @@ from modelcrate.format.document import Fields
 from modelcrate.tabular.constraints.base import Constraint, column_name, mask
 from modelcrate.tabular.constraints.casting import (
     NAT,
+    Written,
+    cells_of,
     cut_off,
     numbers,
     read_dtype,
     read_resolution,
+    read_written,
     restore,
     same_kind,
     shifted,
@@ -100,6 +103,7 @@ class ScalarRange(Constraint):
     """``column`` lies between the fixed ``low`` and ``high``, bounds included unless ``strict``; a missing value obeys.
 
     The bounds are integers, floats or ``datetime64[ns]``. ``resolution`` is what generated datetimes are cut off to.
+    ``written``: the column holds datetimes as texts. ``rounds``: integers are rounded, not cut off.
     """
 
     tag: ClassVar[str] = "scalar_range"
@@ -110,6 +114,8 @@ class ScalarRange(Constraint):
     strict: bool
     dtype: str
     resolution: str | None
+    written: Written | None = None
+    rounds: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -126,12 +132,14 @@ class ScalarRange(Constraint):
             strict=fields.boolean("strict"),
             dtype=dtype,
             resolution=read_resolution(fields, dtype),
+            written=read_written(fields, dtype),
+            rounds=fields.optional("rounds", fields.boolean, False),
         )
         fields.finish()
         return found
 
     def to_document(self) -> dict[str, Any]:
-        return {
+        found = {
             "type": self.tag,
             "column": self.column,
             "low": self.low,
@@ -141,14 +149,16 @@ class ScalarRange(Constraint):
             "dtype": self.dtype,
             "resolution": self.resolution,
         }
+        found |= {"rounds": True} if self.rounds else {}
+        return found if self.written is None else {**found, "written": self.written.to_document()}
 
     def is_valid(self, frame: pd.DataFrame) -> pd.Series:
-        values = numbers(frame, self.column)
+        values = cells_of(frame, self.column, self.written)
         low, high = fitting_array(self.low, values), fitting_array(self.high, values)
         return mask(frame, _between(low, values, high, strict=self.strict))
 
     def _transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        values = numbers(frame, self.column)
+        values = cells_of(frame, self.column, self.written)
         low, high = fitting_array(self.low, values), fitting_array(self.high, values)
         frame[self.scaled] = _logit(values, low, high)
         return frame.drop(columns=self.column)
@@ -157,6 +167,8 @@ class ScalarRange(Constraint):
         low, high = np.asarray(self.low), np.asarray(self.high)
         values = _sigmoid(numbers(frame, self.scaled, dates=False), low, high)
         values = _clipped(values, np.minimum(low, high), np.maximum(low, high))
+        if self.rounds and values.dtype.kind == "f":
+            values = np.round(values)
         frame[self.column] = cut_off(restore(values, self.dtype, self.column), self.resolution)
         return frame.drop(columns=self.scaled)
 

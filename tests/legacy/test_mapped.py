@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import pickle
 import sys
 import zipfile
 from pathlib import Path
@@ -111,6 +112,23 @@ def test_a_storage_at_an_odd_place_is_copied_and_no_other(tmp_path):
 
 
 @linux
+def test_tensors_in_a_plain_pickle_are_mapped_where_they_can_be(tmp_path):
+    """``pickle.dumps`` puts a file of the old layout into a byte string for each storage."""
+    base = torch.arange(2000, dtype=torch.uint8)
+    value = {"a": base, "view": base[5:9], "b": [torch.arange(1000.0) for _ in range(3)], "same": bytes(3000)}
+    for protocol in (2, 3, 4, 5):
+        path = tmp_path / f"{protocol}.pkl"
+        path.write_bytes(pickle.dumps(value, protocol))
+        found = modelcrate.read_legacy(path)
+        assert is_mapped(found["a"], path) == (protocol > 2)  # which writes bytes as text
+        for one, other in zip(tensors(found), tensors(value), strict=True):
+            assert torch.equal(one, other)
+            assert one.data_ptr() % one.element_size() == 0
+        found["a"][6] = 77
+        assert modelcrate.read_legacy(path)["a"][6] == 6
+
+
+@linux
 def test_a_zip_that_another_program_packed_anew_is_copied_where_it_must_be(tmp_path):
     path = saved(tmp_path / "x.pt", {"a": torch.arange(9.0), "b": torch.arange(5, dtype=torch.int64)})
     places = set()
@@ -206,10 +224,10 @@ def test_without_checksums_every_other_check_stays(tmp_path, how):
     path.write_bytes(data.replace(b"\x01\x01\x01\x00\x01", b"\x01\x02\x01\x00\x01"))
     with pytest.raises(FormatError, match="boolean"):
         modelcrate.read_legacy(path, verify=False)
-    pickle = saved(tmp_path / "y.pt", {"name": torch.ones(2)})
-    pickle.write_bytes(pickle.read_bytes().replace(b"cpu", b"gpu"))
+    other = saved(tmp_path / "y.pt", {"name": torch.ones(2)})
+    other.write_bytes(other.read_bytes().replace(b"cpu", b"gpu"))
     with pytest.raises(IntegrityError, match="checksum"):
-        modelcrate.read_legacy(pickle, verify=False)
+        modelcrate.read_legacy(other, verify=False)
 
 
 def test_files_of_the_corpus_read_alike_mapped_and_from_bytes():

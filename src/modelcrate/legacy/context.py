@@ -21,7 +21,8 @@ _STEP = 1000
 class Context:
     """Budgets and caches of one file of ``size`` bytes.
 
-    ``resolve`` gives persistent ids their meaning where the container has one.
+    ``resolve`` gives persistent ids their meaning where the container has one; ``place`` finds a byte string of the
+    pickle, used at some offset, in the mapped file.
     """
 
     def __init__(
@@ -30,9 +31,11 @@ class Context:
         limits: Limits = DEFAULT,
         size: int = 0,
         resolve: Callable[[PersistentId, str], Storage] | None = None,
+        place: Callable[[bytes, int], memoryview | None] | None = None,
     ) -> None:
         self.limits = limits
         self.resolve = resolve
+        self.place = place
         self._bytes_left = min(limits.materialised_bytes, max(limits.materialised_base, 4 * size))
         self._items_left = limits.legacy_items
         self._look = self._items_left

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,9 +77,25 @@ def read_for_conversion(
         reading = read_pickle(data, limits=limits, where=where, joblib=joblib)
         if reading.end != len(data):
             raise FormatError(f"{len(data) - reading.end} bytes behind the end of the pickle", where=where)
-        context, container = Context(limits=limits, size=len(data)), "pickle"
+        context, container = Context(limits=limits, size=len(data), place=_places(data, reading)), "pickle"
     root = View(reading.root, where, context)
     return LegacyFile(container=container, root=root, reading=reading, size=len(data), program=program)
+
+
+def _places(data: Data, reading: Reading) -> Callable[[bytes, int], memoryview | None] | None:
+    """Where byte strings lie, if the file is a private mapping: what is used at some offset lies right before it."""
+    view = memoryview(data)
+    if view.readonly:
+        return None
+    blobs = sorted(reading.blobs)
+
+    def place(content: bytes, offset: int) -> memoryview | None:
+        index = bisect_left(blobs, (offset, 0)) - 1
+        start, length = blobs[index] if index >= 0 else (0, 0)
+        found = view[start : start + length]
+        return found if length == len(content) and found == content else None
+
+    return place
 
 
 def refuse_dangerous(data: Data, *, limits: Limits = DEFAULT, where: str = "file") -> None:

@@ -266,7 +266,9 @@ def _from_bytes(node: Call, context: Context, where: str) -> Storage:
     from modelcrate.legacy.values.arrays import raw_bytes
 
     stream = bytes(raw_bytes(node.args[0], where))  # protocols 0 to 2 write bytes as text
-    inner = read_torch(stream, limits=context.limits, where=f"{where} (tensor stream at byte {node.offset})")
+    memory = None if context.place is None else context.place(stream, node.offset)
+    place = f"{where} (tensor stream at byte {node.offset})"
+    inner = read_torch(stream, limits=context.limits, where=place, memory=memory)
     if not isinstance(inner.root, PersistentId):
         raise FormatError(f"a tensor stream that holds {describe(inner.root)}, not a storage", where=where)
     return inner.storage(inner.root, where)

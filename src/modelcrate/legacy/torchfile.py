@@ -72,11 +72,18 @@ class TorchFile:
 
 
 def read_torch(
-    data: Data, *, limits: Limits = DEFAULT, where: str = "file", script: bool = False, verify: bool = True
+    data: Data,
+    *,
+    limits: Limits = DEFAULT,
+    where: str = "file",
+    script: bool = False,
+    verify: bool = True,
+    memory: memoryview | None = None,
 ) -> TorchFile:
     """Read a ``torch.save`` file of either layout; with ``script``, one of ``torch.jit.save`` too.
 
-    Without ``verify`` the checksums of storages are not computed.
+    Without ``verify`` the checksums of storages are not computed. ``memory`` are the same bytes in a better place, for
+    the storages of the old layout.
 
     :raises FormatError: it is neither, or breaks its layout.
     :raises UnsupportedError: TorchScript without ``script``, an unknown protocol or byte order.
@@ -85,7 +92,7 @@ def read_torch(
         from modelcrate.legacy.torchzip import read_torch_zip
 
         return read_torch_zip(data, limits=limits, where=where, script=script, verify=verify)
-    return read_old_torch(data, limits=limits, where=where)
+    return old_torch_of(memory or data, _in_a_row(data, limits, where), where)
 
 
 def read_old_torch(data: Data, *, limits: Limits = DEFAULT, where: str = "file") -> TorchFile:
@@ -101,7 +108,7 @@ def _in_a_row(data: Data, limits: Limits, where: str) -> Iterator[Reading]:
         position = reading.end
 
 
-def old_torch_of(data: Data, readings: Iterable[Reading], where: str) -> TorchFile:
+def old_torch_of(data: Data | memoryview, readings: Iterable[Reading], where: str) -> TorchFile:
     """The same of five pickles that were read already, without a fault; they are asked for one by one."""
     pickles = iter(readings)
     magic = next(pickles)
@@ -155,7 +162,7 @@ def _widths(body: Reading, where: str) -> dict[str, tuple[int, int]]:
 
 
 def _records(
-    data: Data, position: int, keys: list[str], widths: dict[str, tuple[int, int]], where: str
+    data: Data | memoryview, position: int, keys: list[str], widths: dict[str, tuple[int, int]], where: str
 ) -> dict[str, memoryview]:
     """The storages behind the pickles; the file must end with the last one."""
     if len(set(keys)) != len(keys) or set(keys) != set(widths):

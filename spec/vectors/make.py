@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from making import crates, manifests, states, tensorfiles  # noqa: E402
+from making import crates, manifests, states, tensorfiles, typed  # noqa: E402
 from making.build import Vector  # noqa: E402
 
 SUFFIXES = {"manifest": ".json", "state": ".msgpack", "tensors": ".safetensors", "crate": ".crate"}
@@ -23,7 +23,7 @@ def main(target: Path) -> None:
     for validity in ("valid", "invalid"):
         shutil.rmtree(target / validity, ignore_errors=True)
     rows: dict[str, dict[str, object]] = {}
-    for module in (manifests, states, tensorfiles, crates):
+    for module in (manifests, states, tensorfiles, crates, typed):
         for vector in module.vectors():
             row = write(vector, target)
             assert str(row["file"]) not in rows, row["file"]

@@ -62,6 +62,8 @@ B20 crate/member-extra              B21 crate/member-missing            B24 crat
 B24 crate/manifest-first            B25 crate/extra-timestamp           B25 crate/time
 B25 crate/date                      B31 crate/folder-*                  B33 crate/folder-capital
 E23 crate/digest-*                  I5 crate/swapped                    E21 crate/truncated-*
+D22 crate/typed-joint-scale-zero    F1 crate/typed-joint-family         D17 crate/typed-joint-vector
+C15 crate/typed-joint-unknown-field
 """
 """Which case of the list of hostile inputs a vector stands for: it becomes part of the test's id."""
 
@@ -131,6 +133,7 @@ def describe_crate(path: Path) -> object:
                     component.data[name]
             if component.has_state:
                 assert type(component.state) is dict
+                schema.validate_state(component.state, component.type, "state")
         parts = {}
         for component in crate.values():
             declared = crate.manifest.components[component.name]

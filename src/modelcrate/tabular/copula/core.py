@@ -13,8 +13,10 @@ from modelcrate.tabular.copula.factor import factor
 from modelcrate.tabular.copula.joint import Joint, Normal
 from modelcrate.tabular.draws import CounterDraws, LegacyDraws
 
-BLOCK_ROWS: Final = 2048
+BLOCK_ROWS: Final = 4096
 """Rows that are made at once when nothing is replayed; part of what a seed means."""
+BLOCK_NUMBERS: Final = 1 << 22
+"""Numbers of a block, 32 MiB; a block of many columns has fewer rows."""
 
 
 class JointCore:
@@ -23,6 +25,7 @@ class JointCore:
     def __init__(self, joint: Joint, config: CopulaConfig) -> None:
         self.joint = joint
         self.config = config
+        self.block_rows = max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // len(joint.names)))
 
     def given(self, known: Mapping[str, object]) -> tuple[Normal, dict[str, float]]:
         """The distribution of the scores that are free, and the known cells as numbers, those of the model alone."""
@@ -38,8 +41,8 @@ class JointCore:
     def block(
         self, draws: CounterDraws, normal: Normal, root: np.ndarray, known: Mapping[str, float]
     ) -> dict[str, np.ndarray]:
-        """One block of modelled columns: ``BLOCK_ROWS`` rows whose bits depend on the arguments alone."""
-        noise = draws.generator.standard_normal((BLOCK_ROWS, len(normal.names)))
+        """One block of modelled columns: ``block_rows`` rows whose bits depend on the arguments alone."""
+        noise = draws.generator.standard_normal((self.block_rows, len(normal.names)))
         return self.joint.values(normal, normal.means + noise @ root, known)
 
     def remade(self, rows: int, known: Mapping[str, object], draws: LegacyDraws) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 
@@ -115,15 +115,15 @@ class Parametric(Distribution):
 
     def values(self, scores: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
-            found: np.ndarray = self._scipy().ppf(_stats().norm.cdf(scores), **self._arguments())
+            found: np.ndarray = self._family().ppf(_special().ndtr(scores), **self._arguments())
         return found
 
     def scores(self, values: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
-            return _scores_of(self._scipy().cdf(values, **self._arguments()))
+            return _scores_of(self._family().cdf(values, **self._arguments()))
 
-    def _scipy(self) -> Any:
-        return getattr(_stats(), FAMILIES[self.family][0])
+    def _family(self) -> Any:
+        return getattr(_scipy("stats"), FAMILIES[self.family][0])
 
     def _arguments(self) -> dict[str, float]:
         return dict(zip(FAMILIES[self.family][1].values(), self.parameters, strict=True))
@@ -186,15 +186,19 @@ def read_distribution(fields: Fields) -> Distribution:
 
 
 def _scores_of(chances: np.ndarray) -> np.ndarray:
-    found: np.ndarray = _stats().norm.ppf(np.clip(chances, EPSILON, 1.0 - EPSILON))
+    found: np.ndarray = _special().ndtri(np.clip(chances, EPSILON, 1.0 - EPSILON))
     return found
 
 
-def _stats() -> Any:
+def _special() -> Any:
+    return _scipy("special")
+
+
+def _scipy(part: Literal["special", "stats"]) -> Any:
     try:
-        from scipy import stats
+        from scipy import special, stats
     except ImportError:
         raise UnsupportedError(
             "a column with a distribution of its own needs the scipy package", hint="pip install 'modelcrate[copula]'"
         ) from None
-    return stats
+    return special if part == "special" else stats

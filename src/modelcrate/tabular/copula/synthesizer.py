@@ -13,7 +13,7 @@ import torch
 from modelcrate.errors import MismatchError, UsageError
 from modelcrate.tabular.cells import Categories
 from modelcrate.tabular.copula.config import CopulaConfig
-from modelcrate.tabular.copula.core import BLOCK_ROWS, JointCore
+from modelcrate.tabular.copula.core import JointCore
 from modelcrate.tabular.copula.joint import Joint
 from modelcrate.tabular.draws import CounterDraws, Reversal
 from modelcrate.tabular.session import Session
@@ -56,7 +56,7 @@ class CopulaSynthesizer(Synthesizer):
             draws = CounterDraws(key, number, stream=stream)
             modelled = self.core.block(draws, normal, root, cells)
             random = Random(f"{key} {stream} {number}")
-            yield self.table.reverse(modelled, BLOCK_ROWS, Reversal(draws=draws), random, session)
+            yield self.table.reverse(modelled, self.core.block_rows, Reversal(draws=draws), random, session)
 
     def _group(self, key: int, stream: int, cells: Mapping[str, object], wanted: int) -> pd.DataFrame:
         for column in self.table.columns:

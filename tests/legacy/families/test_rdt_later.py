@@ -60,6 +60,9 @@ NAMES = [
 ]
 MADE = [pytest.param(release, name, id=f"rdt{release}-{name}") for release in "12" for name in cases("made", release)]
 
+CURVES = ("normal", "log", "clusters")
+"""The last bit of these depends on the processor and on the release of NumPy or SciPy."""
+
 FORWARD_DIFFERS = {
     # the original draws the noise from a generator that it then puts back, so that the next draw repeats it
     "frequency_ints",
@@ -110,6 +113,10 @@ def wanted(cell: list[str]) -> list[str]:
     return ["number", cell[1]] if cell[0] == "float" else cell
 
 
+def numbers_of(cells: list[list[str]]) -> list[float]:
+    return [float.fromhex(text) for kind, text in cells if kind == "number"]
+
+
 def cell_of(kind: str, text: str) -> object:
     made = {
         "missing": lambda: None,
@@ -144,7 +151,12 @@ def test_columns_come_back_as_in_the_original_twice_in_a_row(release, group, nam
         for encoding, states, _ in reversed(steps):
             assert len(columns) == encoding.outputs
             columns = [encoding.reverse(columns, Reversal(draws=states["reverse"]))]  # noqa: PLW2901
-        assert [told(value) for value in columns[0]] == [wanted(cell) for cell in call["cells"]]
+        found, expected = [told(value) for value in columns[0]], [wanted(cell) for cell in call["cells"]]
+        if name.startswith(CURVES):
+            assert [kind for kind, _ in found] == [kind for kind, _ in expected]
+            assert numbers_of(found) == pytest.approx(numbers_of(expected), rel=1e-9)
+        else:
+            assert found == expected
 
 
 @pytest.mark.parametrize(
@@ -152,7 +164,7 @@ def test_columns_come_back_as_in_the_original_twice_in_a_row(release, group, nam
 )
 def test_known_cells_are_encoded_as_in_the_original(release, group, name):
     steps = chain(group, release, name)
-    inexact = name.startswith(("normal", "clusters"))
+    inexact = name.startswith(CURVES)
     for cell, expected in cases(group, release)[name]["forward"]:
         found: list[Any] = [cell_of(*cell)]
         for encoding, states, _ in steps:
@@ -175,7 +187,7 @@ def source_of(release: str, name: str) -> Any:
 def test_made_cells_are_those_of_the_original_call_after_call(release, name, stored):
     case = cases("made", release)[name]
     source = source_of(release, name + stored)
-    if source.tag == "made_up" and faker.VERSION != corpus("made", release)["faker"]:
+    if source.tag == "made_up" and corpus("made", release)["faker"] != faker.VERSION:
         pytest.skip(f"Faker {faker.VERSION} makes other values than that of the corpus")
     maker = source.resume()
     for call in case["later" if stored else "calls"]:
@@ -267,7 +279,7 @@ def test_columns_sample_by_a_counter_alone(release, group, name):
 
 
 @pytest.mark.parametrize("name", ["pseudo", "pseudo_digits"])
-def test_pseudonyms_lose_the_map_to_the_values_that_they_stand_for(name):
+def test_D24_pseudonyms_lose_the_map_to_the_values_that_they_stand_for(name):
     documents = [document for _, _, document in chain("pseudo", "1", name)]
     assert documents[0] == {"type": "identity"}
     assert b"person 1" not in values.encode({"documents": documents})

@@ -8,6 +8,7 @@ import torch
 import modelcrate
 from modelcrate.crate_writer import write_crate
 from modelcrate.errors import FormatError, UnsupportedError, UsageError
+from modelcrate.format import schema
 from modelcrate.format.tensors import TensorData
 from modelcrate.storage.component import ComponentData
 
@@ -17,9 +18,12 @@ NAMES = {"torch.values/1": "values", "torch.state_dict/1": "state_dict"}
 
 
 def crate(path, tag, changes, *others, config=None):
+    """A crate whose document no writer would make: the schema does not look at it."""
     document = {"version": 1, "value": VALUE, **changes}
     main = ComponentData(name=NAMES[tag], role="values", type=tag, tensors=TENSORS, state=document)
-    write_crate(path / "a.crate", components=[main, *others], model=(tag, config or {}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "validate_state", lambda *_: None)
+        write_crate(path / "a.crate", components=[main, *others], model=(tag, config or {}))
     return path / "a.crate"
 
 
@@ -99,3 +103,41 @@ def test_a_config_and_options_of_networks_are_refused(tmp_path, tag):
         modelcrate.load(path)
     with pytest.raises(UsageError):
         modelcrate.load(path, dtype="float16")
+
+
+@pytest.mark.parametrize("tag", NAMES)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": "1"},
+        {"version": 0},
+        {"value": {"w": {"@pickle": "w"}}},
+        {"value": {"w": {"@tensor": "a b"}}},
+        {"value": {"@pairs": [["w"]]}},
+        {"value": {"@pairs": [["w", {"@tensor": "w"}]] * 2_000 + [["w", {"@tensor": 3}]]}},
+        {"value": {"@pairs": [["w", {"@tensor": "w"}]] * 2_000 + [["w", {"@tensor": "w" * 600}]]}},
+        {"learning": "w"},
+        {"parameters": [""]},
+        {"shared": [{"size": 0, "members": {}}]},
+        {"shared": [{"size": 4, "members": {"w": {"offset": -1, "stride": [1]}}}]},
+        {"parts": {"Net": ["w"]}, "metadata": {"@what": 1}},
+        {"more": 1},
+    ],
+)
+def test_the_schema_refuses_documents_of_another_structure(tag, changes):
+    schema.validate_state({"version": 1, "value": VALUE}, tag, "state")
+    with pytest.raises(FormatError, match="schema"):
+        schema.validate_state({"version": 1, "value": VALUE, **changes}, tag, "state")
+
+
+def test_the_schemas_take_what_is_written(tmp_path):
+    """Names out of order, odd ones, ties, metadata, parameters; values of every kind, nested."""
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    tied = {"b": net[0].weight, "@a": net[0].weight, "c d": torch.ones(2), "": torch.ones(1)}
+    many = {f"t{9_999 - number}": torch.zeros(1) for number in range(1_500)}
+    values = {"n": net.state_dict(), "o": {1: [2, (3, "x")], "y": {4}, "z": 1j}, "d": torch.float16, "none": None}
+    for number, value in enumerate([tied, net.state_dict(), many, values]):
+        torch.save(value, tmp_path / f"{number}.pt")
+        modelcrate.convert(tmp_path / f"{number}.pt", tmp_path / f"{number}.crate")
+        assert modelcrate.verify(tmp_path / f"{number}.crate").ok
+        assert list(modelcrate.load(tmp_path / f"{number}.crate")) == list(value)

@@ -3,8 +3,8 @@
 A crate of ``torch.state_dict/1`` is one component: tensors by their names in a state dict, as plain safetensors. A
 crate of ``torch.values/1`` has a component ``values`` with everything else, and one component for each network in it:
 a state dict as ``torch.state_dict/1``, a whole module under its own type. Loading gives the same value again, with
-modules and state dicts back in their places. The state document of both types (read strictly here; it has no schema
-beside it, because those of nested data take a millisecond an entry):
+modules and state dicts back in their places. The state document of both types (``torch.values.1.schema.json`` and
+``torch.state_dict.1.schema.json``):
 
 ============= =====================================================================================
 ``version``   1

@@ -7,6 +7,7 @@ else, and nothing that a file says chooses a schema other than by a type tag tha
 from __future__ import annotations
 
 import functools
+import math
 import operator
 import re
 from collections.abc import Iterator
@@ -23,6 +24,10 @@ from modelcrate.format.jsontext import INTEGER_BOUND
 MANIFEST = "manifest"
 LONG_LIST = 1_000
 """Items from which a list of plain values is represented by its extremes."""
+STRUCTURE_DEPTH = 8
+"""Levels of an entry that are compared; a deeper one is built like no other."""
+MANY_ENTRIES = 100
+"""Items from which entries that are built alike (the pairs of a map, say) are represented by their extremes."""
 ID_PREFIX = "urn:modelcrate:schema:"
 
 _FOLDER = Path(__file__).parent / "schemas"
@@ -135,7 +140,7 @@ def _validator(name: str) -> Any:
         "number", lambda _, instance: type(instance) in (int, float)
     )
     extend: Any = validators.extend  # the stubs leave it untyped
-    keywords = {"pattern": _check_pattern, "items": _check_items}
+    keywords = {"pattern": _check_pattern, "items": _check_items, "type": _check_type}
     strict = extend(Draft202012Validator, keywords, type_checker=types)
     return strict(read_schema(name), registry=registry)
 
@@ -145,6 +150,16 @@ def _check_pattern(validator: Any, pattern: str, instance: object, schema: objec
 
     if type(instance) is str and _compiled(pattern).search(instance) is None:
         yield ValidationError(f"{instance[:80]!r} does not match {pattern[:80]!r}")
+
+
+def _check_type(validator: Any, types: str | list[str], instance: object, schema: object) -> Iterator[Exception]:
+    """The ``type`` keyword; the library's own writes out the whole instance wherever an alternative does not apply."""
+    from jsonschema import ValidationError
+
+    wanted = [types] if isinstance(types, str) else types
+    if not any(validator.is_type(instance, name) for name in wanted):
+        found = f"a {type(instance).__name__}" if type(instance) in (list, dict) else repr(instance)[:80]
+        yield ValidationError(f"{found} is not of type {', '.join(map(repr, wanted))}")
 
 
 def _check_items(validator: Any, items: Any, instance: object, schema: dict[str, Any]) -> Iterator[Exception]:
@@ -159,6 +174,8 @@ def _check_items(validator: Any, items: Any, instance: object, schema: dict[str,
     numbered = list(enumerate(instance))[first:]
     if len(numbered) > LONG_LIST:
         numbered = _extremes(numbered)
+    if len(numbered) > MANY_ENTRIES:
+        numbered = _alike(numbered)
     for position, item in numbered:
         yield from validator.descend(item, items, path=position)
 
@@ -180,6 +197,34 @@ def _extremes(numbered: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
         else:
             kept.setdefault("others", []).append(pair)
     return [pair for pairs in kept.values() for pair in pairs]
+
+
+def _alike(numbered: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    """Of lists and maps with the same structure those with the shortest and the longest texts in them; else all."""
+    kept: dict[object, list[tuple[int, tuple[int, Any]]]] = {}
+    for pair in numbered:
+        structure, size = _structure(pair[1], 0) if type(pair[1]) in (list, dict) else (pair[0], 0)
+        extremes = kept.setdefault(structure, [(size, pair)])
+        if size < extremes[0][0] or size > extremes[-1][0]:
+            extremes.append((size, pair))
+            extremes.sort(key=operator.itemgetter(0))
+            del extremes[1:-1]
+    return [pair for extremes in kept.values() for _, pair in extremes]
+
+
+def _structure(item: Any, depth: int) -> tuple[object, int]:
+    """What decides which parts of a schema apply to a value, and the length of its texts; numbers as they are."""
+    if type(item) is str:
+        return str, len(item)
+    if type(item) is list and depth < STRUCTURE_DEPTH and len(item) <= LONG_LIST:
+        parts = [_structure(part, depth + 1) for part in item]
+        return ("list", *(part for part, _ in parts)), sum(size for _, size in parts)
+    if type(item) is dict and depth < STRUCTURE_DEPTH and len(item) <= LONG_LIST:
+        parts = [_structure(part, depth + 1) for part in item.values()]
+        return ("dict", *zip(item, (part for part, _ in parts), strict=True)), sum(size for _, size in parts)
+    if type(item) in (int, float):
+        return (type(item), item > 0), abs(int(item)).bit_length() if math.isfinite(item) else 0
+    return (type(item), item) if item is None or type(item) is bool else ("other", id(item)), 0
 
 
 @functools.cache

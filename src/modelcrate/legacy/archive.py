@@ -128,6 +128,14 @@ def read_archive(data: Data, *, limits: Limits = DEFAULT, where: str = "archive"
     return _Reader(data, limits, where, tolerant).read()
 
 
+def raw_inflate(content: bytes, room: int) -> bytes:
+    """What a member's bytes inflate to, at most ``room`` bytes; nothing where they are no deflate stream."""
+    try:
+        return zlib.decompressobj(-15).decompress(content, max(1, room))
+    except zlib.error:
+        return b""
+
+
 class _Reader:
     def __init__(self, data: Data, limits: Limits, where: str, tolerant: bool) -> None:
         self.data = data

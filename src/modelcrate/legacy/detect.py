@@ -22,7 +22,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x5d\x00\x00", "lzma"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"\x04\x22\x4d\x18", "lz4"),
-    (b"ZF", "zfile"),
+    (b"ZF0x", "zfile"),
     (b"\x89HDF\r\n\x1a\n", "hdf5"),
     (b"7z\xbc\xaf\x27\x1c", "7z"),
     (b"Rar!\x1a\x07", "rar"),
@@ -51,6 +51,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 _LATER: tuple[tuple[int, bytes, str], ...] = ((4, b"TFL3", "tflite"), (4, b"ftyp", "mp4"))
 COMPRESSED = frozenset({"gzip", "bz2", "xz", "lzma", "zlib"})
 """Wrappers that the standard library can undo."""
+UNREAD = ("zstd", "lz4", "zfile", "7z", "rar")
+"""Wrappers that it can't, on every Python that this library supports; ``zfile`` is joblib's before 0.10."""
 _ZLIB_HEADS = frozenset({b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"})
 
 

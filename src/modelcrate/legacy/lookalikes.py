@@ -57,7 +57,7 @@ def read_as_text(data: Data, limits: Limits) -> tuple[Reading, list[str]] | None
         return None
     if any(type(pid.value) is not str or _WORD.fullmatch(pid.value) for pid in reading.persistent):
         return None
-    if _cut_short(data, reading):
+    if not reading.globals and _cut_short(data, reading):
         return None
     return reading, [node.dotted for node in reading.globals]
 
@@ -78,7 +78,7 @@ def _cut_short(data: Data, reading: Reading) -> bool:
         return True
     opcode = data[reading.end]
     if opcode in _COUNTED:
-        return False
+        return len(data) - reading.end <= 5  # else its count is letters
     line = bytes(data[reading.end + 1 : reading.end + 400]).partition(b"\n")[0].decode("utf-8", "replace")
     return opcode not in b"ci" or _MODULE.fullmatch(line) is not None
 

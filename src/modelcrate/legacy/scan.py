@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterable
 
 from modelcrate.errors import ModelcrateError
-from modelcrate.legacy.archive import END, LOCAL, Archive, Entry, read_archive
-from modelcrate.legacy.detect import COMPRESSED, detect, is_crate_document
+from modelcrate.legacy.archive import END, LOCAL, Archive, Entry, raw_inflate, read_archive
+from modelcrate.legacy.detect import COMPRESSED, UNREAD, detect, is_crate_document
 from modelcrate.legacy.findings import Finding, ScanReport, worst
 from modelcrate.legacy.graph import ByteArray, Call
 from modelcrate.legacy.judge import judge
@@ -159,8 +159,7 @@ class _Scan:
         if reading is not None and (reading.globals or reading.error is None):
             self.pickles(data, 0, member, depth, legacy=False)
         else:
-            words = {"empty": "an empty file", "unknown": "nothing in it that the reader knows"}
-            self.add("unrecognised", words.get(kind, f"{kind} content"), member)
+            self.add("unrecognised", _WORDS.get(kind, f"{kind} content, which is no pickle and is not read"), member)
             self.swept(data, 0, member, called=True)
 
     def left(self) -> Limits:
@@ -373,7 +372,7 @@ class _Scan:
             stop = start + size if size and start + size <= len(data) else (following if following > 0 else len(data))
             content = bytes(data[start : min(stop, start + (16 << 20))])
             if method == 8:
-                content = _raw_inflate(content, min(self.room, 16 << 20))
+                content = raw_inflate(content, min(self.room, 16 << 20))
                 self.room -= len(content)
             if content:
                 self.blob(content, f"{member}[local member at {position}]", depth)
@@ -439,16 +438,12 @@ def _storages(archive: Archive, entry: Entry) -> Bytes:
     return lambda key, size: archive.read(archive.entry(f"{folder}/{key}"))
 
 
+_WORDS = {
+    "empty": "an empty file",
+    "unknown": "nothing in it that the reader knows",
+    **{kind: f"{kind} compression, which is not undone: what is inside was not looked at" for kind in UNREAD},
+}
 _SIGNED = frozenset({"zip", "npy", "tar", "torch-legacy"})
 """Kinds with a signature that no length of a tensor header has."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 _ORDER = {verdict: rank for rank, verdict in enumerate(("data", "unrecognised", "broken", "unknown", "dangerous"))}
-
-
-def _raw_inflate(content: bytes, room: int) -> bytes:
-    import zlib
-
-    try:
-        return zlib.decompressobj(-15).decompress(content, max(1, room))
-    except zlib.error:
-        return b""

@@ -189,10 +189,10 @@ def _structured(
     if type(names) is not tuple or not isinstance(fields, Dict) or len(fields.pairs) > 8192 or len(names) > 4096:
         raise FormatError("a structured dtype whose names and fields disagree", where=where)
     found: dict[str, tuple[np.dtype[np.generic], int]] = {}
-    titles: set[str] = set()
+    titles: dict[str, str] = {}
     for key, value in fields.pairs:
         if type(value) is tuple and len(value) == 3 and type(value[2]) is str:
-            titles.add(value[2])  # the field stands under its title too
+            titles[value[2]] = key if type(key) is str and key != value[2] else titles.get(value[2], "")
             value = value[:2]  # noqa: PLW2901
         if type(key) is not str or type(value) is not tuple or len(value) != 2 or type(value[1]) is not int:
             raise FormatError("a structured dtype with a field that is none", where=where)
@@ -204,9 +204,13 @@ def _structured(
     order = [str(name) for name in names]
     if any(found[name][0].hasobject for name in order) or not 0 <= width < 2**31:
         raise UnsupportedError("a structured dtype with objects in it", where=where)
+    named = {name: title for title, name in titles.items()}
+    if not named.keys() <= set(order):
+        raise FormatError("a structured dtype whose titles are none", where=where)
     try:
         return np.dtype(
             {
+                "titles": [named.get(name) for name in order],
                 "names": order,
                 "formats": [found[name][0] for name in order],
                 "offsets": [found[name][1] for name in order],

@@ -43,15 +43,19 @@ class ByteArray:
 
 
 class Global:
-    """A name that the pickle asks for: ``module`` and ``name`` as written, normalised nowhere."""
+    """A name that the pickle asks for: ``module`` and ``name`` as written, normalised nowhere.
 
-    __slots__ = ("module", "name", "offset", "opcode")
+    ``known`` is where :func:`modelcrate.legacy.names.name_of` keeps the one spelling that tables use, once it was asked.
+    """
+
+    __slots__ = ("known", "module", "name", "offset", "opcode")
 
     def __init__(self, module: str, name: str, *, offset: int, opcode: str) -> None:
         self.module = module
         self.name = name
         self.offset = offset
         self.opcode = opcode
+        self.known: str | None = None
 
     @property
     def dotted(self) -> str:

@@ -100,7 +100,9 @@ def canonical(module: str, name: str) -> str:
 def name_of(node: Node) -> str | None:
     """The canonical name if the node is a global, or the one attribute of a class that data are made by; else None."""
     if isinstance(node, Global):
-        return canonical(node.module, node.name)
+        if node.known is None:
+            node.known = canonical(node.module, node.name)
+        return node.known
     return _attribute_name(node) if isinstance(node, Call) else None
 
 

@@ -2,9 +2,9 @@
 
 NumPy multiplies standard normal numbers by ``sqrt(s)[:, None] * v`` of the singular value decomposition ``u s v``. The
 rows of v have signs of no meaning, which decide the rows that come out all the same, and they differ between releases:
-NumPy's wheels up to 1.23 carry a LAPACK whose plane rotations have another convention. So the decomposition is repeated
-here step by step: Householder bidiagonalisation (Golub and Kahan 1965) and the implicit QR algorithm with zero shifts
-(Demmel and Kahan 1990), in the order of LAPACK's ``dgebd2`` and ``dbdsqr``.
+NumPy's wheels up to 1.23 carry a LAPACK whose plane rotations have another convention. For models of that age the
+decomposition is repeated here step by step: Householder bidiagonalisation (Golub and Kahan 1965) and the implicit QR
+algorithm with zero shifts (Demmel and Kahan 1990), in the order of LAPACK's ``dgebd2`` and ``dbdsqr``.
 """
 
 from __future__ import annotations
@@ -20,25 +20,33 @@ from modelcrate.tabular.copula.rotation import UNIT, rotation, smallest, triangl
 WIDTH: Final = 25
 """Columns up to which LAPACK decomposes in this way; wider matrices it divides, and the installed one is taken."""
 TOLERANCE: Final = max(10.0, min(100.0, UNIT**-0.125)) * UNIT
+ALIKE: Final = 0.999
+"""Two unit vectors whose product is beyond this are the same but for their sign."""
 TINY: Final = 2.2250738585072014e-308
 
 
 def factor(covariance: np.ndarray, *, early: bool) -> np.ndarray:
     """A factor R of a covariance, both float64 of shape (k, k): R.T @ R is the covariance, the signs are NumPy's.
 
-    ``early``: as NumPy's wheels up to 1.23 would.
+    ``early``: those of its wheels up to 1.23, else of the one that is installed.
     """
-    width = len(covariance)
-    if not 1 < width <= WIDTH:
-        _, values, rows = np.linalg.svd(covariance)
-    else:
-        diagonal, beside, reflections = _bidiagonal(covariance)
-        values, rows = _Iteration(diagonal, beside, early=early).run()
-        for place in range(len(reflections) - 1, -1, -1):
-            scale, direction = reflections[place]
-            rows[:, place + 1 :] -= scale * np.outer(rows[:, place + 1 :] @ direction, direction)
+    _, values, rows = np.linalg.svd(covariance)
+    if early and 1 < len(covariance) <= WIDTH:
+        known = _early_rows(covariance)
+        agreement = (known * rows).sum(axis=1)
+        alike = bool((np.abs(agreement) > ALIKE).all())  # they are not where values coincide
+        rows = rows * np.sign(agreement)[:, None] if alike else known
     found: np.ndarray = np.sqrt(values)[:, None] * rows
     return found
+
+
+def _early_rows(covariance: np.ndarray) -> np.ndarray:
+    diagonal, beside, reflections = _bidiagonal(covariance)
+    rows = _Iteration(diagonal, beside).run()
+    for place in range(len(reflections) - 1, -1, -1):
+        scale, direction = reflections[place]
+        rows[:, place + 1 :] -= scale * np.outer(rows[:, place + 1 :] @ direction, direction)
+    return rows
 
 
 def _reflection(first: float, others: np.ndarray) -> tuple[float, float, np.ndarray]:
@@ -73,10 +81,9 @@ def _bidiagonal(matrix: np.ndarray) -> tuple[list[float], list[float], list[tupl
 class _Iteration:
     """The singular values of a bidiagonal matrix and its right singular vectors, by implicit QR sweeps."""
 
-    def __init__(self, diagonal: list[float], beside: list[float], *, early: bool) -> None:
+    def __init__(self, diagonal: list[float], beside: list[float]) -> None:
         self.d = diagonal
         self.e = beside
-        self.early = early
         self.rows = np.eye(len(diagonal))
         width = len(diagonal)
         least = reach = abs(diagonal[0])
@@ -87,8 +94,8 @@ class _Iteration:
             least = min(least, reach)
         self.threshold = max(TOLERANCE * (least / math.sqrt(width)), 6 * width * width * TINY)
 
-    def run(self) -> tuple[np.ndarray, np.ndarray]:
-        """(values, rows), the values falling."""
+    def run(self) -> np.ndarray:
+        """The vectors as rows, by falling values."""
         d, e = self.d, self.e
         width, last = len(d), len(d) - 1
         old_first, old_last, downwards = -1, -1, True
@@ -165,20 +172,20 @@ class _Iteration:
         old_s = 0.0
         if downwards:
             for i in range(first, last):
-                c, s, r = rotation(d[i] * c, e[i], early=self.early)
+                c, s, r = rotation(d[i] * c, e[i])
                 if i > first:
                     e[i - 1] = old_s * r
-                old_c, old_s, d[i] = rotation(old_c * r, d[i + 1] * s, early=self.early)
+                old_c, old_s, d[i] = rotation(old_c * r, d[i + 1] * s)
                 self._turn(i, c, s)
             rest = d[last] * c
             d[last], e[last - 1] = rest * old_c, rest * old_s
             self._drop(last - 1)
             return
         for i in range(last, first, -1):
-            c, s, r = rotation(d[i] * c, e[i - 1], early=self.early)
+            c, s, r = rotation(d[i] * c, e[i - 1])
             if i < last:
                 e[i] = old_s * r
-            old_c, old_s, d[i] = rotation(old_c * r, d[i - 1] * s, early=self.early)
+            old_c, old_s, d[i] = rotation(old_c * r, d[i - 1] * s)
             self._turn(i - 1, old_c, -old_s)
         rest = d[first] * c
         d[first], e[first] = rest * old_c, rest * old_s
@@ -191,13 +198,13 @@ class _Iteration:
         g = e[first] if downwards else e[last - 1]
         if downwards:
             for i in range(first, last):
-                c, s, r = rotation(f, g, early=self.early)
+                c, s, r = rotation(f, g)
                 if i > first:
                     e[i - 1] = r
                 f, e[i] = c * d[i] + s * e[i], c * e[i] - s * d[i]
                 g, d[i + 1] = s * d[i + 1], c * d[i + 1]
                 self._turn(i, c, s)
-                c, s, d[i] = rotation(f, g, early=self.early)
+                c, s, d[i] = rotation(f, g)
                 f, d[i + 1] = c * e[i] + s * d[i + 1], c * d[i + 1] - s * e[i]
                 if i < last - 1:
                     g, e[i + 1] = s * e[i + 1], c * e[i + 1]
@@ -205,12 +212,12 @@ class _Iteration:
             self._drop(last - 1)
             return
         for i in range(last, first, -1):
-            c, s, r = rotation(f, g, early=self.early)
+            c, s, r = rotation(f, g)
             if i < last:
                 e[i] = r
             f, e[i - 1] = c * d[i] + s * e[i - 1], c * e[i - 1] - s * d[i]
             g, d[i - 1] = s * d[i - 1], c * d[i - 1]
-            c, s, d[i] = rotation(f, g, early=self.early)
+            c, s, d[i] = rotation(f, g)
             f, d[i - 1] = c * e[i - 1] + s * d[i - 1], c * d[i - 1] - s * e[i - 1]
             if i > first + 1:
                 g, e[i - 2] = s * e[i - 2], c * e[i - 2]
@@ -222,7 +229,7 @@ class _Iteration:
         if abs(self.e[at]) <= self.threshold:
             self.e[at] = 0.0
 
-    def _sorted(self) -> tuple[np.ndarray, np.ndarray]:
+    def _sorted(self) -> np.ndarray:
         values = np.array(self.d)
         negative = values < 0.0
         values[negative] *= -1.0
@@ -233,4 +240,4 @@ class _Iteration:
                 least = i if values[i] <= values[least] else least
             values[[least, end]] = values[[end, least]]
             self.rows[[least, end]] = self.rows[[end, least]]
-        return values, self.rows
+        return self.rows

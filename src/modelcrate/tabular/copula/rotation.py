@@ -9,20 +9,19 @@ UNIT = 2.0**-53
 """Half the distance from 1 to the next float64."""
 
 
-def rotation(first: float, second: float, *, early: bool) -> tuple[float, float, float]:
+def rotation(first: float, second: float) -> tuple[float, float, float]:
     """(c, s, r) with c first + s second = r and c second = s first.
 
-    The sign of r is a matter of convention. ``early``: that of LAPACK up to 3.9, where r is positive unless ``first``
-    is negative and the greater of the two; later, r has the sign of ``first``.
+    The sign of r is a matter of convention. This is LAPACK's up to 3.9: r is positive unless ``first`` is negative and
+    the greater of the two. Later releases give r the sign of ``first``.
     """
     if second == 0.0:
         return 1.0, 0.0, first
     if first == 0.0:
-        return (0.0, 1.0, second) if early else (0.0, copysign(1.0, second), abs(second))
+        return 0.0, 1.0, second
     length = math.sqrt(first * first + second * second)
-    if early and not (abs(first) > abs(second) and first < 0.0):
-        return first / length, second / length, length
-    length = copysign(length, first)
+    if abs(first) > abs(second) and first < 0.0:
+        length = -length
     return first / length, second / length, length
 
 

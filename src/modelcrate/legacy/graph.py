@@ -45,7 +45,7 @@ class ByteArray:
 class Global:
     """A name that the pickle asks for: ``module`` and ``name`` as written, normalised nowhere.
 
-    ``known`` is where :func:`modelcrate.legacy.names.name_of` keeps the one spelling that tables use, once it was asked.
+    ``known`` is where :func:`modelcrate.legacy.names.name_of` keeps the one spelling that tables use.
     """
 
     __slots__ = ("known", "module", "name", "offset", "opcode")

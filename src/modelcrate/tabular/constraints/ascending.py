@@ -19,14 +19,12 @@ from modelcrate.tabular.constraints.base import Constraint, column_name, column_
 from modelcrate.tabular.constraints.casting import (
     DATETIME,
     DTYPES,
-    nanoseconds,
     numbers,
     restore,
     same_kind,
-    shifted,
     texts_as_moments,
 )
-from modelcrate.tabular.constraints.exponential import exp
+from modelcrate.tabular.constraints.distances import compressed, expanded, raised
 from modelcrate.tabular.dates import precision
 from modelcrate.tabular.formats import read_pattern
 
@@ -115,11 +113,7 @@ class Ascending(Constraint):
         same_kind(*values)
         for name, (low, high) in zip(self.distances, itertools.pairwise(range(len(values))), strict=True):
             first, second = self._matched(values[low], values[high], self.patterns[low], self.patterns[high])
-            gap = second - first
-            lost = np.isnat(gap) if gap.dtype.kind == "m" else np.isnan(gap)
-            ticks = gap.view(np.int64) if gap.dtype.kind == "m" else gap
-            with np.errstate(invalid="ignore", divide="ignore"):
-                frame[name] = np.where(lost, np.nan, np.log(ticks.astype(np.float64) + 1))
+            frame[name] = compressed(second - first)
         if self.labels is not None:
             missing = np.stack([np.isnan(each) for each in values], axis=1)
             frame[self.labels] = pd.Series(
@@ -139,10 +133,8 @@ class Ascending(Constraint):
         value = self._values(frame, self.names[0], self.patterns[0])
         restored = {self.names[0]: value if self.texts else frame[self.names[0]].to_numpy()}
         for name, distance in zip(self.names[1:], self.distances, strict=True):
-            gap = exp(numbers(frame, distance, dates=False).astype(np.float64)) - 1.0
-            if self.dtype != "float64":
-                gap = np.round(gap)
-            value = self._sum(value, gap, name)
+            gap = expanded(numbers(frame, distance, dates=False).astype(np.float64), self.dtype)
+            value = self._above(value, gap, name)
             restored[name] = value
         lost = self._lost(frame)
         for name, values in restored.items():
@@ -152,12 +144,11 @@ class Ascending(Constraint):
         spent = [*self.distances, *([] if self.labels is None else [self.labels])]
         return frame.drop(columns=[name for name in spent if name in frame.columns])
 
-    def _sum(self, low: np.ndarray, gap: np.ndarray, name: str) -> np.ndarray:
-        if low.dtype.kind == "M":
-            return shifted(low, nanoseconds(gap))
-        if self.dtype in NULLABLE:  # its missing cells are no error
-            return np.asarray(gap + low)
-        return restore(gap + low, self.dtype, name, lossy=True)
+    def _above(self, low: np.ndarray, gap: np.ndarray, name: str) -> np.ndarray:
+        found = raised(low, gap)
+        if self.dtype in NULLABLE or found.dtype.kind == "M":  # missing cells are no error here
+            return found
+        return restore(found, self.dtype, name, lossy=True)
 
     def _lost(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
         if self.labels is None or self.labels not in frame.columns:

@@ -20,16 +20,14 @@ from modelcrate.tabular.constraints.casting import (
     Written,
     cells_of,
     cut_off,
-    nanoseconds,
     numbers,
     read_dtype,
     read_resolution,
     read_written,
     restore,
     same_kind,
-    shifted,
 )
-from modelcrate.tabular.constraints.exponential import exp
+from modelcrate.tabular.constraints.distances import compressed, expanded, raised
 from modelcrate.tabular.constraints.scalars import Scalar, fitting_array, read_scalar
 
 Comparison: TypeAlias = Callable[[Any, Any], Any]
@@ -91,13 +89,13 @@ class Inequality(Constraint):
     def _transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         low, high = numbers(frame, self.low), numbers(frame, self.high)
         same_kind(low, high)
-        frame[self.difference] = _compressed(high - low)
+        frame[self.difference] = compressed(high - low)
         return frame.drop(columns=self.high)
 
     def _reverse(self, frame: pd.DataFrame) -> pd.DataFrame:
-        difference = _expanded(numbers(frame, self.difference, dates=False), self.dtype)
+        difference = expanded(numbers(frame, self.difference, dates=False), self.dtype)
         low = numbers(frame, self.low)
-        frame[self.high] = restore(_sum(low, difference), self.dtype, self.high)
+        frame[self.high] = restore(raised(low, difference), self.dtype, self.high)
         return frame.drop(columns=self.difference)
 
 
@@ -156,15 +154,15 @@ class ScalarInequality(Constraint):
 
     def _transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         values = cells_of(frame, self.column, self.written)
-        frame[self.difference] = _compressed(np.abs(values - fitting_array(self.value, values)))
+        frame[self.difference] = compressed(np.abs(values - fitting_array(self.value, values)))
         return frame.drop(columns=self.column)
 
     def _reverse(self, frame: pd.DataFrame) -> pd.DataFrame:
-        difference = _expanded(numbers(frame, self.difference, dates=False), self.dtype)
+        difference = expanded(numbers(frame, self.difference, dates=False), self.dtype)
         if self.relation in ("<", "<="):
             difference = -difference
         bound = np.asarray(self.value)
-        values = restore(_sum(bound, difference), self.dtype, self.column)
+        values = restore(raised(bound, difference), self.dtype, self.column)
         frame[self.column] = cut_off(values, self.resolution)
         return frame.drop(columns=self.difference)
 
@@ -237,25 +235,3 @@ class Negative(Sign):
     """See :class:`Sign`."""
 
     tag: ClassVar[str] = "negative"
-
-
-def _compressed(difference: np.ndarray) -> np.ndarray:
-    """``log(difference + 1)``; spans of time count in nanoseconds, NaT is NaN."""
-    if difference.dtype.kind == "m":
-        difference = difference.astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.log(difference + 1))
-
-
-def _expanded(compressed: np.ndarray, dtype: str) -> np.ndarray:
-    """The difference again: rounded, except for a float64 column (a float32 column's is rounded as well)."""
-    difference = exp(compressed) - 1
-    if dtype != "float64":
-        difference = np.round(difference)
-    return nanoseconds(difference) if dtype == DATETIME else difference
-
-
-def _sum(start: np.ndarray, difference: np.ndarray) -> np.ndarray:
-    if (start.dtype.kind == "M") != (difference.dtype.kind == "m"):
-        raise FormatError("a constraint adds a number to datetimes, or a span of time to numbers")
-    return shifted(start, difference) if start.dtype.kind == "M" else np.asarray(start + difference)

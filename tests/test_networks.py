@@ -522,3 +522,22 @@ def test_deferred_bytes_that_do_not_fit_leave_nothing_behind(tmp_path: Path) -> 
     with pytest.raises(UsageError, match="15 bytes do not fit"):
         write_crate(tmp_path / "x", components=[part])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_state_dict_is_saved_as_one(tmp_path: Path) -> None:
+    """What most people write today, ``torch.save(model.state_dict(), path)``, has its place here too."""
+    net = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    modelcrate.save(nn.DataParallel(net).state_dict(), tmp_path / "x.crate")
+    found = modelcrate.load(tmp_path / "x.crate")
+    assert list(found) == [f"module.{name}" for name in net.state_dict()]
+    assert all(torch.equal(found[f"module.{name}"], tensor) for name, tensor in net.state_dict().items())
+    made = modelcrate.load(tmp_path / "x.crate", architecture=lambda: nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)))
+    assert torch.equal(made[0].weight, net[0].weight)
+
+
+def test_an_average_under_way_says_what_to_save(tmp_path: Path) -> None:
+    averaged = torch.optim.swa_utils.AveragedModel(nn.Linear(2, 2))
+    with pytest.raises(UnsupportedError, match=r"\.module.*ema="):
+        modelcrate.save(averaged, tmp_path / "x.crate")
+    modelcrate.save(averaged.module, tmp_path / "x.crate")
+    modelcrate.save_checkpoint(tmp_path / "c.crate", networks=averaged.module, ema=averaged)

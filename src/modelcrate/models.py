@@ -130,8 +130,9 @@ def save(
     """Save a model as a crate, atomically and durably; the same model gives the same bytes.
 
     ``model`` is a module of ``torch.nn`` layers and of classes registered with :func:`modelcrate.architecture`, a dict
-    of such modules by name, a ``Synthesizer``, or a live model of gretel-synthetics, ctgan or sdv, which may be in the
-    middle of its training and is only looked at: its callback, device, mode and random states stay as they are.
+    of such modules by name, a state dict (which ``load`` gives back, or fills ``architecture=`` with), a
+    ``Synthesizer``, or a live model of gretel-synthetics, ctgan or sdv, which may be in the middle of its training and
+    is only looked at: its callback, device, mode and random states stay as they are.
     Each network of a dict has a weights file of its own and loads alone: a tensor that two networks share is stored
     with each of them, and ``omitted`` in the manifest says so.
     Raises UnsupportedError or UsageError that says what to write for anything else, and as
@@ -158,6 +159,11 @@ def _take_apart(model: object) -> Parts:
         from modelcrate.module_parts import module_parts
 
         return module_parts(model)
+    if isinstance(model, Mapping) and model and all(isinstance(item, torch.Tensor) for item in model.values()):
+        from modelcrate.values_parts import state_dict_component
+
+        component = state_dict_component(model, name="state_dict", role="state_dict", where="state_dict")
+        return Parts(model=(STATE_DICT, {}), components=[component])
     if isinstance(model, Mapping):
         from modelcrate.module_parts import modules_parts
 

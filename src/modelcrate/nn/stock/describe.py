@@ -179,6 +179,9 @@ def _foreign(cls: type[nn.Module], where: str) -> UnsupportedError:
         return UnsupportedError(f"{kind} is a quantised layer, which can't be stored", where=where)
     if cls.__module__.startswith(("torch.jit", "torch.fx")):
         return UnsupportedError(f"{kind} is a compiled program, not a model as data", where=where)
+    if cls.__module__ == "torch.optim.swa_utils":
+        hint = "save its .module, or give it as ema= to modelcrate.save_checkpoint, which keeps its count too"
+        return UnsupportedError(f"{kind} is an average under way, not a network", where=where, hint=hint)
     return UnsupportedError(
         f"{kind} is neither a layer of torch.nn nor a registered architecture",
         where=where,

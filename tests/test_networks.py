@@ -166,7 +166,7 @@ def test_one_module_under_two_names_is_two_networks_afterwards(tmp_path: Path) -
         ({"Generator": nn.Linear(1, 1)}, "lower-case"),
         ({"a.b": nn.Linear(1, 1)}, "lower-case"),
         ({3: nn.Linear(1, 1)}, "lower-case"),
-        (nn.Linear(1, 1).state_dict(), r"got a Tensor.*save the module"),
+        ({"net": nn.Linear(1, 1), "mean": torch.ones(1)}, r"got a Tensor.*save the module"),
         ({"net": nn.Linear(1, 1), "optimizer": torch.optim.SGD(nn.Linear(1, 1).parameters())}, "save_checkpoint"),
         ({"net": nn.Sequential(nn.LazyLinear(3))}, r"networks\.net"),
     ],
@@ -527,17 +527,17 @@ def test_deferred_bytes_that_do_not_fit_leave_nothing_behind(tmp_path: Path) -> 
 def test_a_state_dict_is_saved_as_one(tmp_path: Path) -> None:
     """What most people write today, ``torch.save(model.state_dict(), path)``, has its place here too."""
     net = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
-    modelcrate.save(nn.DataParallel(net).state_dict(), tmp_path / "x.crate")
-    found = modelcrate.load(tmp_path / "x.crate")
+    mc.save(nn.DataParallel(net).state_dict(), tmp_path / "x.crate")
+    found = mc.load(tmp_path / "x.crate")
     assert list(found) == [f"module.{name}" for name in net.state_dict()]
     assert all(torch.equal(found[f"module.{name}"], tensor) for name, tensor in net.state_dict().items())
-    made = modelcrate.load(tmp_path / "x.crate", architecture=lambda: nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)))
+    made = mc.load(tmp_path / "x.crate", architecture=lambda: nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)))
     assert torch.equal(made[0].weight, net[0].weight)
 
 
 def test_an_average_under_way_says_what_to_save(tmp_path: Path) -> None:
     averaged = torch.optim.swa_utils.AveragedModel(nn.Linear(2, 2))
     with pytest.raises(UnsupportedError, match=r"\.module.*ema="):
-        modelcrate.save(averaged, tmp_path / "x.crate")
-    modelcrate.save(averaged.module, tmp_path / "x.crate")
-    modelcrate.save_checkpoint(tmp_path / "c.crate", networks=averaged.module, ema=averaged)
+        mc.save(averaged, tmp_path / "x.crate")
+    mc.save(averaged.module, tmp_path / "x.crate")
+    mc.save_checkpoint(tmp_path / "c.crate", networks=averaged.module, ema=averaged)

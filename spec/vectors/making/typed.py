@@ -80,8 +80,53 @@ def table(distribution: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def stage(*names: str, **form: Any) -> list[dict[str, Any]]:
+    return [{"name": name, "format": {"kind": "plain", "dtype": "int64", **form}} for name in names]
+
+
+def ascending(**changes: Any) -> dict[str, Any]:
+    return {
+        "type": "ascending", "columns": ["low", "high"], "start": "low.fillna", "distances": ["low#high"],
+        "labels": "gaps", "strict": False, "dtype": "int64", "texts": False, "patterns": [{"pattern": None}] * 2,
+        "matched": True, **changes,
+    }  # fmt: skip
+
+
+def steps(rule: dict[str, Any] | None = None, stages: Any = None, **changes: Any) -> dict[str, Any]:
+    """A table whose one constraint is undone as a step, with formats and a generator per column."""
+    kept = {"kind": "number", "whole": False, "dtype": "int64", "identifiers": None, "anonymiser": None}
+    number = {
+        "type": "number", "dtype": "int64", "minimum": 0, "maximum": 99, "digits": 0, "learns_digits": True,
+        "missing": None,
+    }  # fmt: skip
+    form = {"kind": "number", "dtype": "int64", "minimum": 0, "maximum": 99, "digits": 0}
+    named = ["low.fillna", "low#high", "gaps"]
+    return {
+        "fields": [{"name": "low", **kept, "format": form}, {"name": "high", **kept}],
+        "columns": [
+            {"name": "low.fillna", "outputs": ["low.fillna"], "encoding": number, "states": {"reverse": 7}},
+            *({"name": name, "outputs": [name], "encoding": {"type": "identity"}} for name in named[1:]),
+        ],
+        "constraints": {
+            "constraints": [rule or ascending()],
+            "applied": [True],
+            "stages": [{"columns": stage("low", "high")}] if stages is None else stages,
+        },
+        "primary_key": [],
+        "modelled": stage(*named, dtype="object", nones=True),
+        **changes,
+    }
+
+
 JOINT = "tabular.joint/1"
 TABLE = "tabular.table/1"
+
+
+def generators(**states: Any) -> dict[str, Any]:
+    """A table whose first column has these generators."""
+    found = steps()
+    found["columns"][0]["states"] = states
+    return found
 
 
 def vectors() -> Iterator[Vector]:
@@ -89,6 +134,7 @@ def vectors() -> Iterator[Vector]:
     good = {
         "typed-joint": (JOINT, joint(*FAMILIES, correlation=floats(*unrelated, shape=[9, 9])), "every distribution"),
         "typed-normal-score": (TABLE, table(normal()), "a number as a normal score"),
+        "typed-table-steps": (TABLE, steps(), "a constraint that is undone as a step, formats, a column's generator"),
     }
     for name, (kind, state, what) in good.items():
         members, components = crate(part=("part", kind, state))
@@ -104,6 +150,16 @@ def vectors() -> Iterator[Vector]:
         "typed-joint-no-columns": (JOINT, joint(), "no column"),
         "typed-joint-vector": (JOINT, joint(normal(), correlation=floats(1.0)), "correlations in one dimension"),
         "typed-normal-score-alone": (TABLE, table({}), "a normal score without a distribution"),
+        "typed-steps-one-column": (TABLE, steps(ascending(columns=["low"])), "one column that ascends"),
+        "typed-steps-dtype": (TABLE, steps(ascending(dtype="complex64")), "numbers without an order"),
+        "typed-steps-text-for-truth": (TABLE, steps(ascending(strict="yes")), "a text for true or false"),
+        "typed-steps-no-pattern": (TABLE, steps(ascending(patterns=[None, None])), "formats that are none"),
+        "typed-steps-rule": (TABLE, steps(ascending(type="exec")), "a rule that nobody knows"),
+        "typed-steps-stage": (TABLE, steps(stages=[{"columns": stage("low", dtype="float65")}]), "an unknown dtype"),
+        "typed-steps-stage-digits": (TABLE, steps(modelled=stage("low", digits=21)), "more digits than a number has"),
+        "typed-steps-modelled": (TABLE, steps(modelled={}), "a stage that is no list"),
+        "typed-steps-generator": (TABLE, generators(reverse="seed"), "a generator that stands nowhere"),
+        "typed-steps-no-generator": (TABLE, generators(forward=3), "a generator for known cells alone"),
     }
     for name, (kind, state, what) in bad.items():
         members, components = crate(part=("part", kind, state))

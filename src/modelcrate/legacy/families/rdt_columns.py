@@ -324,7 +324,9 @@ def _timestamp(view: View) -> Document:
     if enforced is not None and enforced.boolean():
         low, high = (_limit(view.get(name)) for name in ("_min_value", "_max_value"))
         if low is not None and high is not None:
-            found["bounds"] = [float(low), float(high)]
+            # earlier releases clip what was modelled, later ones what comes of it
+            unit = 1 if "_has_multiple_timezones" in view else found["unit"]
+            found["bounds"] = [float(low) * unit, float(high) * unit]
     several = view.get("_has_multiple_timezones")
     zone = view.get("_timezone_offset")
     if several is not None and several.boolean():

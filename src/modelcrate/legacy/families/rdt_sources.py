@@ -64,9 +64,9 @@ def _pattern(view: View) -> Document:
     if order is not None and order.text() not in ("alphanumeric", "scrambled"):
         raise UnsupportedError(f"identifiers in the order {order.text()!r}", where=order.path)
     capacity = view.get("generator_size")
-    size = math.inf if capacity is None or capacity.is_none() else capacity.number()
+    size = math.inf if capacity is None or capacity.is_none() else _size(capacity)
     seed = _seed(view)
-    return {
+    document: Document = {
         "type": "pattern",
         "pattern": view["regex_format"].text(),
         "rule": rule,
@@ -80,11 +80,23 @@ def _pattern(view: View) -> Document:
         "seed": seed,
         "state": twister_of(view["random_states"].mapping()["reverse_transform"], seed),
     }
+    later = "_num_fallback_samples_generated" in view  # earlier releases begin again where too few are left
+    return document if later or rule != "unique" else {**document, "restarts": True}
+
+
+def _size(view: View) -> float:
+    """How many texts the original counts on; a complex number in some releases."""
+    value = view.value()
+    if hasattr(value, "item"):
+        value = value.item()
+    return float(value.real) if isinstance(value, complex) else view.number()
 
 
 def _made_up(view: View) -> Document:
     refuse_unknown(view, FAKER_NAMES)
     rule = _rule(view)
+    if rule == "scale" and "_data_cardinality_scale" not in view:
+        rule = "any"  # a release that takes the rule and does nothing with it
     way = view.get("missing_value_generation")
     sometimes = way is not None and not way.is_none()
     if way is not None and sometimes and way.text() != "random":
@@ -100,7 +112,7 @@ def _made_up(view: View) -> Document:
     unfit = [name for name, value in keywords.items() if not isinstance(value, (str, int, float, type(None)))]
     if unfit:
         raise UnsupportedError(f"{function!r} with an argument {unfit[0]!r}", where=view["function_kwargs"].path)
-    return {
+    document: Document = {
         "type": "made_up",
         "provider": function,
         "keywords": keywords,
@@ -117,6 +129,7 @@ def _made_up(view: View) -> Document:
         "left": _left(view.get("_remaining_samples")),
         "state": twister_of(view["random_states"].mapping()["reverse_transform"], _seed(view)),
     }
+    return {**document, "renews": True} if rule == "match" and values is None else document
 
 
 def _rule(view: View) -> str:

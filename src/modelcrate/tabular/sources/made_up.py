@@ -68,7 +68,8 @@ class MadeUp(Source):
 
     ``missing`` is the share of cells that are missing, None where no cell ever is. Where the original stood: ``seed``
     was Faker's, ``twisted`` the generators of its locales where they had gone on, ``seen`` what it had given,
-    ``values`` what it repeats by the rule ``match``, ``left`` by ``scale``; ``state`` the generator for all else.
+    ``values`` what it repeats by the rule ``match`` (with ``renews`` others in every call), ``left`` by ``scale``;
+    ``state`` the generator for all else.
     """
 
     tag: ClassVar[str] = "made_up"
@@ -86,6 +87,7 @@ class MadeUp(Source):
     values: tuple[object, ...] | None
     left: Left
     state: Twister
+    renews: bool = False
 
     @classmethod
     def from_document(cls, fields: Fields) -> MadeUp:
@@ -117,6 +119,7 @@ class MadeUp(Source):
             values=fields.nullable("values", lambda name: _cells(fields, name)),
             left=Left.from_document(fields, "left"),
             state=Twister.from_document(fields.value("state"), fields.path("state")),
+            renews=fields.optional("renews", fields.boolean, False),
         )
         fields.finish()
         for locale in found.locales:
@@ -133,7 +136,7 @@ class MadeUp(Source):
         return found
 
     def to_document(self) -> dict[str, Any]:
-        return {
+        document: dict[str, Any] = {
             "type": self.tag,
             "provider": self.provider,
             "keywords": dict(self.keywords),
@@ -150,6 +153,7 @@ class MadeUp(Source):
             "left": self.left.to_document(),
             "state": self.state.to_document(),
         }
+        return {**document, "renews": True} if self.renews else document
 
     def derived(self) -> list[tuple[str, int]]:
         found = [("frequency", 1)] if self.missing is not None else []
@@ -287,6 +291,11 @@ class _Resumed(Maker):
 
     def _matching(self, rows: int) -> list[object]:
         assert self.source.distinct is not None
+        if self.source.renews:
+            new = [self._value() for _ in range(min(rows, self.source.distinct))]
+            if rows < self.source.distinct:
+                return new
+            return new + [new[place] for place in self.draws.integers(len(new), rows - len(new))]
         if self.values is None:
             self.values = [self._value() for _ in range(self.source.distinct)]
         values = self.values

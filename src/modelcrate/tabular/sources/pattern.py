@@ -30,6 +30,7 @@ class Pattern(Source):
 
     Where the original stood: ``capacity`` is how many texts it counts on, ``made`` and ``spare`` how many it made of
     the expression and beyond it, ``left`` what the last value still repeats; ``seed`` and ``state`` its generator.
+    ``restarts``: it begins anew as soon as the expression has too few texts left, also where none is to occur twice.
     """
 
     tag: ClassVar[str] = "pattern"
@@ -45,6 +46,7 @@ class Pattern(Source):
     seed: int
     state: Twister
     texts: Texts
+    restarts: bool = False
 
     @classmethod
     def from_document(cls, fields: Fields) -> Pattern:
@@ -62,6 +64,7 @@ class Pattern(Source):
             seed=fields.integer("seed", minimum=0, maximum=SEED_BOUND - 1),
             state=Twister.from_document(fields.value("state"), fields.path("state")),
             texts=enumerate_pattern(pattern, where=fields.path("pattern"), grouped=True),
+            restarts=fields.optional("restarts", fields.boolean, False),
         )
         fields.finish()
         if (found.rule == "match") != (found.distinct is not None):
@@ -75,7 +78,7 @@ class Pattern(Source):
         return found
 
     def to_document(self) -> dict[str, Any]:
-        return {
+        document: dict[str, Any] = {
             "type": self.tag,
             "pattern": self.pattern,
             "rule": self.rule,
@@ -89,6 +92,7 @@ class Pattern(Source):
             "seed": self.seed,
             "state": self.state.to_document(),
         }
+        return {**document, "restarts": True} if self.restarts else document
 
     def derived(self) -> list[tuple[str, int]]:
         found = [("pattern", 1)]
@@ -173,6 +177,11 @@ class _Resumed(Maker):
         return self._next(rows)
 
     def _unique(self, rows: int) -> list[object]:
+        if self.source.restarts:
+            if rows > max(self.source.capacity - self.made, 0.0):
+                self.made = 0
+            texts = [str(text) for text in self._next(rows)]
+            return [*texts, *beyond(texts, rows - len(texts))]
         found = [] if self.spare else self._next(rows)
         missing = rows - len(found)
         if missing:

@@ -1,4 +1,4 @@
-"""Makes ``later_*.tar.xz``: column transformers of rdt 1.22 and 2.0, and what they give.
+"""Makes ``later_*.tar.xz``: column transformers of rdt 1.22, of 2.0 and of some earlier releases, and what they give.
 
 python tests/corpus/rdt/later/make.py TARGET        # in an environment with that rdt, PYTHONHASHSEED=0
 """
@@ -22,16 +22,35 @@ import faker
 import numpy as np
 import pandas as pd
 import rdt
-from rdt import HyperTransformer
-from rdt import transformers as t
+from rdt import HyperTransformer, transformers
 
 warnings.simplefilter("ignore")
-OLD = rdt.__version__.startswith("1.")
+MAJOR, MINOR = (int(part) for part in rdt.__version__.split(".")[:2])
+OLD = MAJOR == 1
+EARLY = MAJOR == 1 and MINOR < 22
 N = 60
 INPUTS = (9, 40)
 TAKES = (5, 40, 13, 30)
 R = random.Random(5)
 RNG = np.random.default_rng(11)
+
+
+class Known:
+    """The transformers of the installed release; one that it lacks, or that lacks an argument, is None."""
+
+    def __getattr__(self, name):
+        kind = getattr(transformers, name, None)
+
+        def make(*args, **kwargs):
+            try:
+                return None if kind is None else kind(*args, **kwargs)
+            except TypeError:
+                return None
+
+        return make
+
+
+t = Known()
 
 
 def pick(values, size=N):
@@ -299,6 +318,11 @@ KEPT = {
     "pseudo",
 }  # fmt: skip
 """The cases of rdt 2.0, whose transformers differ from those of 1.22 in names only."""
+KEPT_EARLY = {
+    "float_two", "uniform_text_none", "label_text_none", "optimized_bounds", "seconds", "regex_scrambled",
+    "regex_unique", "regex_unique_digits", "regex_short", "match", "scale", "unique", "email",
+}  # fmt: skip
+"""The cases of releases before 1.22, where they differ from it."""
 if OLD:
     MADE["id"] = (KEYS, t.IDGenerator(prefix="x"))
 
@@ -337,7 +361,7 @@ def group(name, columns, target):
     done, skipped = {}, {}
     fitted = {}
     for column, (values, transformer) in columns.items():
-        if not OLD and column not in KEPT:
+        if transformer is None or (EARLY and column not in KEPT_EARLY) or (not OLD and column not in KEPT):
             continue
         frame = pd.DataFrame({column: values})
         hyper = HyperTransformer()
@@ -371,14 +395,14 @@ def group(name, columns, target):
                 for value in [*frame[column].head(12).tolist()]:
                     dtype = frame[column].dtype
                     known = pd.DataFrame({column: pd.Series([value], dtype=object if dtype == "category" else dtype)})
-                    out = hyper.transform_subset(known)
+                    out = hyper.transform(known)
                     entry["forward"].append([told(value), [float(out[each].iloc[0]).hex() for each in out.columns]])
                 low, high = entry_range(hyper, frame, column)
                 entry["range"] = [low.hex(), high.hex()]
                 last = hyper._transformers_sequence[-1]
                 for rows in INPUTS:
                     data = scaled(encoded(last, column, rows, rng), low, high)
-                    back = hyper.reverse_transform_subset(pd.DataFrame(data))[column]
+                    back = hyper.reverse_transform(pd.DataFrame(data))[column]
                     entry["calls"].append({"dtype": str(back.dtype), "cells": [told(value) for value in back.tolist()]})
             entry["state"] = {
                 way: int(state.get_state()[2]) for way, state in hyper._transformers_sequence[-1].random_states.items()
@@ -399,8 +423,10 @@ def group(name, columns, target):
     }
     blobs = {f"{member}.pkl": blob for member, blob in blobs.items()}
     blobs["cases.json"] = (json.dumps(document, separators=(",", ":"), sort_keys=True) + "\n").encode()
-    major = "1" if OLD else "2"
-    with tarfile.open(target / f"later_{major}_{name}.tar.xz", "w:xz", preset=9) as archive:
+    release = f"{MAJOR}.{MINOR}"
+    if not done:
+        return
+    with tarfile.open(target / f"later_{release}_{name}.tar.xz", "w:xz", preset=9) as archive:
         for member in sorted(blobs):
             entry = tarfile.TarInfo(member)
             entry.size = len(blobs[member])
@@ -410,7 +436,7 @@ def group(name, columns, target):
 
 def entry_range(hyper, frame, column):
     """A stretch of modelled values that reaches a little beyond those that the table gave."""
-    first = hyper.transform_subset(frame[[column]]).iloc[:, 0].astype(float).dropna()
+    first = hyper.transform(frame[[column]]).iloc[:, 0].astype(float).dropna()
     if not len(first) or first.min() == first.max():
         return 0.0, 1.0
     return float(first.min()), float(first.max())

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -86,6 +87,8 @@ class Reader(pickle.Unpickler):
             return made_up(module, name, *([torch.nn.Module] if name in NETWORKS else []))
         if module == "pandas.core.indexes.numeric":
             return pd.Index
+        if module.startswith("numpy._core") and not hasattr(np, "_core"):
+            module = module.replace("._core", ".core")
         return super().find_class(module, name)
 
 

@@ -422,3 +422,15 @@ def test_frames_and_types_with_reducers_of_their_own_come_through() -> None:
     assert view_of([frame]).items()[0].frame().columns[0][1].tolist() == [1, 2]
     assert complex in copyreg.dispatch_table
     assert read_back([1j]) == [1j]
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_tensors_on_a_gpu_are_copied_and_stay_where_they_are() -> None:
+    layer = nn.Linear(3, 2).cuda()
+    before = {name: (id(it), it.data_ptr()) for name, it in layer.named_parameters()}
+    found = read_back({"weight": layer.weight, "view": layer.weight[:, 1]})
+    assert torch.equal(found["weight"], layer.weight.cpu())
+    assert found["weight"].untyped_storage().data_ptr() == found["view"].untyped_storage().data_ptr()
+    assert {name: (id(it), it.data_ptr()) for name, it in layer.named_parameters()} == before
+    assert all(it.is_cuda for it in layer.parameters())

@@ -51,10 +51,10 @@ def read_legacy(source: str | os.PathLike[str] | bytes, *, verify: bool = True, 
     in the file) are themselves; every other object, a whole ``torch.nn.Module`` too, is a ``Record`` of its class name,
     arguments and state; classes and functions are a ``Name``. What is shared or circular in the file is so in the
     result. Of TorchScript it is the module's attributes, one Record a module; the program is not looked at.
-    Given a path, tensors stay in the file, mapped copy on write: writing to one changes it in memory only, and who
-    changes the file in place changes the tensors that were not written to (who cuts it short ends the process; give
-    ``Path(source).read_bytes()`` if that can happen). Compressed and misaligned storages are copied. ``verify=False``
-    leaves out the checksums of storages, and so does not touch their bytes.
+    Given a path, tensors stay in the file, mapped copy on write: writing to one changes it in memory only. So the file
+    must stay as it is while they are in use: who overwrites it in place, as ``torch.save`` onto the same path does,
+    changes them or ends the process. Give ``Path(source).read_bytes()`` where that can happen. Storages that are
+    compressed or misaligned are copied. ``verify=False`` leaves out their checksums, and so does not touch their bytes.
     Raises FormatError for a broken file, IntegrityError for one whose sizes or checksums differ, PolicyError for one
     that asks for known harm, LimitError, StorageError, and UnsupportedError for tensors that are not dense and plain
     (sparse, quantised).

@@ -254,6 +254,8 @@ def classify_import(module: str) -> tuple[str, str]:
 
 def _plain(text: str) -> str:
     """What a look-alike pretends to be: compatibility characters folded, invisible ones and blanks gone."""
+    if _PRINTED.fullmatch(text):
+        return text  # most names, and nothing to fold in them
     folded = unicodedata.normalize("NFKC", text)
     folded = folded.translate(_CONFUSABLE)
     return "".join(char for char in folded if unicodedata.category(char)[0] not in "CZ" and char.isascii())
@@ -267,6 +269,10 @@ _LONGEST = max(name.count(".") + 1 for name in _MODULES)
 """Parts of the longest entry; a module of 100,000 parts is looked up by its beginning only."""
 
 
+_BEGINNINGS = tuple(prefix for prefix, _ in _PREFIXES)
+_PRINTED = re.compile("[!-~]*")
+
+
 def _harm(module: str, name: str) -> str | None:
     module = {"__builtin__": "builtins"}.get(module, module)
     if module == "builtins" and name in _BUILTIN_VALUES:
@@ -274,9 +280,10 @@ def _harm(module: str, name: str) -> str | None:
     if module == "builtins" and name in _BUILTINS:
         return _BUILTINS[name]
     path = f"{module}.{name}"
-    for prefix, reason in _PREFIXES:
-        if path == prefix or path.startswith(prefix + "."):
-            return reason
+    if path.startswith(_BEGINNINGS):
+        for prefix, reason in _PREFIXES:
+            if path == prefix or path.startswith(prefix + "."):
+                return reason
     if module != "builtins":
         parts = module.split(".", _LONGEST)[:_LONGEST]
         for length in range(len(parts), 0, -1):

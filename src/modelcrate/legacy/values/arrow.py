@@ -80,7 +80,7 @@ def typed_column(node: Node, context: Context, where: str) -> ExtensionData:
     kind, chunks = _column(node, context, where)
     parts = [_values(kind, chunk, context, where) for chunk in chunks] or [np.empty(0, dtype=object)]
     present = [flag for chunk in chunks for flag in chunk.present(where)]
-    mask = np.array([not flag for flag in present], dtype=bool)
+    mask = np.array([kind == "null" or not flag for flag in present], dtype=bool)
     return ExtensionData(dtype=f"{kind}[pyarrow]", values=np.concatenate(parts), mask=mask)
 
 

@@ -161,7 +161,7 @@ def _kind(value: object) -> str:
 def _equal(known: object, value: object) -> bool:
     try:
         return bool(known == value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

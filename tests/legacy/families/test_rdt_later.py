@@ -5,6 +5,7 @@ The corpus was made by these releases (``tests/corpus/rdt/later/make.py``); no e
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
 import functools
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelcrate.errors import FormatError, UnsupportedError
+from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError
 from modelcrate.format import schema, values
 from modelcrate.format.document import Fields
 from modelcrate.legacy.families import rdt_columns, rdt_sources
@@ -286,6 +287,23 @@ def test_columns_sample_by_a_counter_alone(release, group, name):
             columns = [encoding.reverse(columns, Reversal(draws=draws))]
         found.append([told(value) for value in columns[0]])
     assert found[0] == found[1]
+
+
+EXTREMES = np.array([np.nan, np.inf, -np.inf, 1e300, -1e300, 2.0**63, -(2.0**63), 1e-300, 0.0, -0.0, 0.5, 1.0, 1e9])
+
+
+@pytest.mark.parametrize(("release", "group", "name"), [each for each in NAMES if each.values[0] == LATEST])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_whatever_a_network_makes_becomes_cells_or_an_error_of_the_tree(release, group, name):
+    for encoding, _, _ in reversed(chain(group, release, name)):
+        for columns in ([EXTREMES] * encoding.outputs, [EXTREMES.astype(np.float32)] * encoding.outputs):
+            with contextlib.suppress(ModelcrateError):
+                assert len(encoding.reverse(columns, Reversal(draws=CounterDraws(1, 2)))) == len(EXTREMES)
+        none = [np.empty(0)] * encoding.outputs
+        assert len(encoding.reverse(none, Reversal(draws=CounterDraws(1, 2)))) == 0
+        for cell in (None, float("nan"), "", "never seen", 10**400, b"x", [], pd.Timestamp(0), True, 1e308):
+            with contextlib.suppress(ModelcrateError):
+                assert len(encoding.forward(cell, CounterDraws(1, 2))) == encoding.outputs
 
 
 @pytest.mark.parametrize("name", ["pseudo", "pseudo_digits"])

@@ -76,7 +76,11 @@ class Frequency(TableEncoding):
     def reverse(self, columns: Sequence[np.ndarray], how: Reversal) -> np.ndarray:
         values = np.clip(columns[0].astype(np.float64), 0.0, 1.0)
         codes = np.searchsorted(self.starts, values, side="right") - 1  # NaN sorts last, as it does upstream
-        return self.categories.take(codes).astype(self.dtype)
+        found = self.categories.take(codes)
+        try:
+            return found.astype(self.dtype)
+        except (TypeError, ValueError, OverflowError):  # a missing cell, say; the field decides what becomes of it
+            return found
 
     def forward(self, value: object, draws: Draws) -> list[object]:
         code = self.categories.find(value)
@@ -138,7 +142,7 @@ class Label(TableEncoding):
         return with_missing(found, lost)
 
     def forward(self, value: object, draws: Draws) -> list[object]:
-        if self.keeps_missing and is_missing(value):
+        if self.keeps_missing and (is_missing(value) or not len(self.categories)):
             return [float("nan")]
         code = self.categories.find(value)
         if code is None:

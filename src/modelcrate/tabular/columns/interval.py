@@ -74,7 +74,7 @@ class Interval(TableEncoding):
         return with_missing(self.categories.take(codes, infer_from_all=True), lost)
 
     def forward(self, value: object, draws: Draws) -> list[object]:
-        if self.keeps_missing and is_missing(value):
+        if self.keeps_missing and (is_missing(value) or not len(self.categories)):
             return [float("nan")]
         code = self.categories.find(value)
         if code is None:

@@ -178,16 +178,24 @@ class Timestamp(TableEncoding):
     def forward(self, value: object, draws: Draws) -> list[object]:
         number = float("nan")
         if not is_missing(value):
-            read = isinstance(value, str) or self.dtype is not None
-            if self.dtype is not None and isinstance(value, (int, float)) and float(value).is_integer():
-                value = str(int(value))
-            pattern = _plain(self.format) if self.format and read else None
+            if self.dtype is not None:
+                value = _digits(value)
+            pattern = _plain(self.format) if self.format and isinstance(value, str) else None
             try:
                 date = pd.to_datetime(pd.Series([value], dtype=object), format=pattern).to_numpy("datetime64[ns]")
             except (ValueError, TypeError, OverflowError, re.error):
                 raise UsageError(f"{value!r} is no date of the format {self.format}") from None
             number = float(int(date.view(np.int64)[0]) // self.unit)
         return [number] if self.missing is None else self.missing.forward(number, draws)
+
+
+def _digits(value: object) -> object:
+    """A whole number as its digits, anything else as it is; no date is written with more digits than a float holds."""
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        return value
+    if not -(2**53) <= value <= 2**53 or value != int(value):
+        raise UsageError(f"{value!r} is no date")
+    return str(int(value))
 
 
 def to_dates(nanoseconds: np.ndarray) -> np.ndarray:

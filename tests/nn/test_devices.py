@@ -92,6 +92,63 @@ def test_staging_copies_any_run_of_sizes_through_two_buffers() -> None:
     assert len(staging._buffers) == 2
 
 
+class LateDevice:
+    """Stands for ``torch.cuda``: a copy happens as late as it may, when somebody waits for what came after it."""
+
+    def __init__(self) -> None:
+        self.queue: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.done = 0
+        self.longest = 0
+
+    def current_stream(self, device: object) -> LateDevice:
+        return self
+
+    def record_event(self) -> LateEvent:
+        return LateEvent(self, len(self.queue))
+
+    def synchronize(self) -> None:
+        self.run(len(self.queue))
+
+    def run(self, until: int) -> None:
+        self.longest = max(self.longest, until - self.done)
+        for target, piece in self.queue[self.done : until]:
+            target.copy_(piece)
+        self.done = max(self.done, until)
+
+
+class LateEvent:
+    def __init__(self, device: LateDevice, place: int) -> None:
+        self.device, self.place = device, place
+
+    def synchronize(self) -> None:
+        self.device.run(self.place)
+
+
+def test_a_buffer_is_filled_again_only_when_the_device_has_emptied_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, copy = LateDevice(), torch.Tensor.copy_
+
+    def late(target: torch.Tensor, source: torch.Tensor, non_blocking: bool = False) -> torch.Tensor:
+        if not non_blocking:
+            return copy(target, source)
+        device.queue.append((target, source))
+        return target
+
+    staging = Staging(CPU, size=1000)
+    monkeypatch.setattr(staging, "_make", lambda: torch.empty(1000, dtype=torch.uint8))
+    monkeypatch.setattr(torch.cuda, "current_stream", device.current_stream)
+    monkeypatch.setattr(torch.Tensor, "copy_", late)
+    draw = random.Random(7)
+    tensors = [torch.randint(0, 255, (draw.choice([1, 64, 65, 999, 1000, 1001, 9000]),), dtype=torch.uint8)
+               for _ in range(200)]  # fmt: skip
+    moved = [staging.move(tensor) for tensor in tensors]
+    assert device.done < len(device.queue)  # some are still under way
+    staging.wait()
+    assert device.done == len(device.queue)
+    assert all(torch.equal(one, other) for one, other in zip(moved, tensors, strict=True))
+    assert len(staging._buffers) == 2
+    assert 1 < device.longest < 60  # the device never idles while there is a full buffer
+
+
 def test_a_tensor_that_is_not_contiguous_is_copied_all_the_same() -> None:
     tensor = torch.randn(4, 5).t()
     assert torch.equal(Staging(CPU, size=64, pinned=False).move(tensor), tensor)

@@ -91,6 +91,15 @@ def test_a_pattern_cuts_moments_off_to_what_it_tells():
     assert whole[5] == pd.Timestamp("2020-01-05T10:11:12")
 
 
+def test_moments_of_universal_time_get_their_zone_back():
+    moments = np.array(["2020-01-05T10:11:12", "NaT"], dtype="datetime64[ns]")
+    for kind in ("date", "plain"):
+        found = written(CellFormat(kind=kind, dtype="datetime64[us, UTC]"), moments)
+        assert str(found.dtype) == "datetime64[us, UTC]"
+        assert found[5] == pd.Timestamp("2020-01-05T10:11:12Z")
+        assert CellFormat(kind=kind, dtype="datetime64[us, UTC]").write(found).equals(found)
+
+
 def test_texts_that_are_dates_already_stay_as_they_are():
     cells = np.array(["07/02/2021", np.nan], dtype=object)
     found = written(CellFormat(kind="date", dtype="object", pattern="%d/%m/%Y"), cells)

@@ -26,7 +26,9 @@ NULLABLE: Final = (
 )
 EXTENSIONS: Final = (*NULLABLE, "string", "str", "category")
 MOMENTS: Final = tuple(f"datetime64[{unit}]" for unit in ("s", "ms", "us", "ns"))
-ALL_DTYPES: Final = tuple(dict.fromkeys((*DTYPES, *MOMENTS, *EXTENSIONS)))
+ZONED: Final = tuple(moment.replace("]", ", UTC]") for moment in MOMENTS)
+"""Other zones are looked up by their names, which no file may cause."""
+ALL_DTYPES: Final = tuple(dict.fromkeys((*DTYPES, *MOMENTS, *ZONED, *EXTENSIONS)))
 """The dtypes that a finished column may have; ``str`` is that of pandas 3, and ``object`` before it."""
 DIGITS_LIMIT: Final = 20
 KINDS: Final = ("plain", "number", "date")
@@ -104,8 +106,7 @@ class CellFormat:
         try:
             with np.errstate(invalid="ignore"):
                 if self.kind == "date":
-                    written = self._date(cells)
-                    return pd.Series(written, index=values.index, dtype=written.dtype)
+                    return self._date(cells, values.index)
                 if self.kind == "number" or self.dtype in NULLABLE or np_kind(self.dtype) in "iufb":
                     return self._number(cells, values.index)
                 return self._cast(cells, values.index)
@@ -143,23 +144,28 @@ class CellFormat:
             return pd.Series(full.astype(object), index=index, dtype=object)
         return pd.Series(full, index=index, dtype=wide)
 
-    def _date(self, cells: np.ndarray) -> np.ndarray:
+    def _date(self, cells: np.ndarray, index: pd.Index) -> pd.Series:
         text = np_kind(self.dtype) != "M"
-        if text and self.pattern is None:
-            return _missing_as_nan(cells.astype(object))
+        bounded = self.minimum is not None or self.maximum is not None
+        if text and (self.pattern is None or (not bounded and _all_texts(cells))):
+            return pd.Series(_missing_as_nan(cells.astype(object)), index=index, dtype=object)
         moments = to_moments(cells, self.pattern)
         if self.pattern is not None:
             moments = to_moments(to_text(moments, self.pattern), self.pattern)
-        if self.minimum is not None or self.maximum is not None:
+        if bounded:
             moments = np.clip(moments, self.minimum, self.maximum)
         if not text:
-            return moments.astype(self.dtype)
+            return self._moments(moments, index)
         assert self.pattern is not None
-        return to_text(moments, self.pattern)
+        return pd.Series(to_text(moments, self.pattern), index=index, dtype=object)
+
+    def _moments(self, moments: np.ndarray, index: pd.Index) -> pd.Series:
+        found = pd.Series(moments.astype(self.dtype.replace(", UTC", "")), index=index)
+        return found.dt.tz_localize("UTC") if self.dtype in ZONED else found
 
     def _cast(self, cells: np.ndarray, index: pd.Index) -> pd.Series:
         if np_kind(self.dtype) == "M":
-            return pd.Series(to_moments(cells, None).astype(self.dtype), index=index)
+            return self._moments(to_moments(cells, None), index)
         if self.dtype == "bool" and not pd.isna(cells).any():
             return pd.Series(cells.astype(bool), index=index)
         if self.dtype == "category":
@@ -219,7 +225,7 @@ def read_pattern(fields: Fields, name: str) -> str | None:
 
 def np_kind(dtype: str) -> str:
     """The kind letter of a dtype's name as NumPy knows it; ``O`` for those of pandas."""
-    return "O" if dtype in EXTENSIONS else np.dtype(dtype).kind
+    return "O" if dtype in EXTENSIONS else np.dtype(dtype.replace(", UTC", "")).kind
 
 
 def _bound(fields: Fields, name: str, kind: str) -> Bound:
@@ -241,6 +247,11 @@ def _like(bound: Bound, beside: np.ndarray) -> Any:
         return bound
     limits = np.iinfo(beside.dtype)
     return min(max(int(bound), limits.min), limits.max)
+
+
+def _all_texts(cells: np.ndarray) -> bool:
+    """Whether all cells that are not missing are written already."""
+    return cells.dtype.kind == "O" and all(isinstance(cell, str) for cell in cells[~np.asarray(pd.isna(cells))])
 
 
 def _missing_as_nan(cells: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from modelcrate.legacy.families.known import refuse_unknown
 from modelcrate.legacy.families.sdv1_processor import (
     SEVERAL,
     chained_columns,
+    pseudonyms,
     sdtypes_of,
     single_metadata,
     translate_columns,
@@ -172,6 +173,10 @@ def _finish(found: Translation, view: View, summarised: list[str]) -> None:
     numbered = view.get("_original_columns")
     if numbered is not None and not numbered.is_none() and len(numbered.index().labels()):
         found.notes.append("the training table's columns were numbers; sampled frames name them by these as texts")
+    for item, column in pseudonyms(view["_data_processor"]):
+        why = "it tells the real values; sampled cells need the made-up ones alone"
+        what = f"the map from real to made-up values of the column {column!r}"
+        found.omitted.append(Omission(what=what, where=item.path, why=why))
     for name in summarised:
         why = "it is the training column itself; some quantiles of it are kept"
         found.omitted.append(Omission(what=f"the kernel estimate of the column {name!r}", where=view.path, why=why))

@@ -139,6 +139,14 @@ def translate_columns(hyper: View) -> tuple[list[Document], dict[str, Document]]
     return columns, sources
 
 
+def pseudonyms(processor: View) -> list[tuple[View, str]]:
+    """The transformers that hold a map from real to made-up values, and their columns."""
+    hyper = processor.attributes(_PROCESSOR)["_hyper_transformer"].attributes(_HYPER)
+    sequence = hyper["_transformers_sequence"].items()
+    held = [item for item in sequence if item.class_name == rdt_columns.PSEUDONYMS]
+    return [(item, rdt_columns.names_of(item)[0][0]) for item in held]
+
+
 def chained_columns(columns: list[Document], inner: list[Document]) -> list[Document]:
     """Columns of a table and those that a second transformer made of them: outer ones first.
 

@@ -128,7 +128,7 @@ def _number(text: str | None, dtype: str) -> float | int | None:
     if text is None:
         return None
     if dtype.startswith("datetime"):
-        return pd.Timestamp(text).as_unit("ns").value
+        return int(np.datetime64(pd.Timestamp(text).to_datetime64(), "ns").astype(np.int64))
     if dtype.startswith(("int", "uint")):
         return int(text)
     return float(np.float32(text)) if dtype == "float32" else float(text)

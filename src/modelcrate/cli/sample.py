@@ -33,7 +33,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         epilog=EPILOG,
     )
     parser.add_argument("path", metavar="CRATE")
-    parser.add_argument("-n", "--rows", type=_row_count, metavar="N", help="rows to sample (not with --known)")
+    parser.add_argument("-n", "--rows", type=_row_count, metavar="N", help="rows to sample, of time series examples")
     parser.add_argument("-o", "--output", default="-", metavar="FILE", help=".csv or .parquet file, or - for stdout")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--seed", type=int, metavar="S", help="the same seed gives the same rows")
@@ -63,6 +63,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         raise UnsupportedError("this crate does not hold a tabular synthesizer", where=str(options.path))
     conditions: Any = _known_columns(options.known) if options.known else dict(options.condition or []) or None
     total = options.rows if options.rows is not None else len(conditions)
+    total *= getattr(synthesizer, "rows_per_example", 1)
     with (
         RowWriter(target, stdout=sys.stdout, escape_formulas=options.escape_formulas) as writer,
         output.progress("sampling", total) as progress,

@@ -18,7 +18,7 @@ from modelcrate.nn.generator import DEPTH_LIMIT, WIDTH_LIMIT
 from modelcrate.nn.registry import architecture
 
 TAG = "dgan.generator/1"
-HEADS_LIMIT = 1 << 14
+HEADS_LIMIT = 1 << 13
 """Linear layers at the end of the recurrent part, one for each variable and step of a cell."""
 ACTIVATIONS = ("softmax", "sigmoid", "tanh")
 

@@ -122,7 +122,7 @@ def tensor_bytes(dtype: str, shape: tuple[int, ...] | list[int]) -> int:
 def parse_header(buffer: Buffer, *, where: str, limits: Limits = DEFAULT, foreign: bool = False) -> TensorHeader:
     """Read and check the header of a whole safetensors file in ``buffer``; no tensor's data is touched.
 
-    ``foreign`` takes what other programs write and every reader of safetensors understands alike: names of any printable
+    ``foreign`` takes what other programs write and every reader of safetensors takes alike: names of any printable
     text, blanks between the parts, a header of any length, data at odd places, and the dtypes of ``FOREIGN_BITS``.
     Sizes, offsets, duplicates and limits are checked as ever.
 

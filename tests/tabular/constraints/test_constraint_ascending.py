@@ -221,6 +221,12 @@ def test_steps_are_undone_from_the_last_to_the_first_and_refuse_rows_as_they_go(
     assert steps.reverse_transform(low).index.tolist() == [1]
 
 
+def test_known_cells_pass_through_the_steps_that_changed_the_table_alone():
+    steps = constraint_set({**STAGES, "applied": [True, False]})
+    found = steps.transform_conditions(pd.DataFrame({"low": [1.0], "high": [4.0], "a": [1], "b": [0]}))
+    assert sorted(found.columns) == ["a", "b", "gaps", "low#high", "low.fillna"]
+
+
 def test_a_stage_for_each_constraint_or_none():
     with pytest.raises(FormatError, match="one stage per constraint"):
         constraint_set({**STAGES, "stages": STAGES["stages"][:1]})

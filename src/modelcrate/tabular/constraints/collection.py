@@ -92,7 +92,9 @@ class ConstraintSet:
         A constraint of which only some columns are known can't be transformed: these columns are left out, and the
         rows that fit them have to be found by rejection.
         """
-        for constraint in self.constraints:
+        for constraint, applied in zip(self.constraints, self.applied, strict=True):
+            if self.stages and not applied:  # it only refuses rows, of the table before all the others
+                continue
             try:
                 frame = constraint.transform(frame)
             except MissingColumns:

@@ -15,6 +15,7 @@ import torch
 import modelcrate
 from modelcrate.errors import FormatError, LimitError, UnsupportedError, UsageError
 from modelcrate.tabular import core as core_module
+from modelcrate.tabular import rejection as rejection_module
 from modelcrate.tabular import replay as replay_module
 from modelcrate.tabular import synthesizer as synthesizer_module
 from modelcrate.tabular.config import Config
@@ -150,7 +151,7 @@ def test_forced_conditions_hold_for_numbers_too(load):
 
 
 def test_F16_a_value_that_never_occurs_ends_in_an_error_not_in_a_loop(load, monkeypatch):
-    monkeypatch.setattr(synthesizer_module, "BARREN_BLOCKS", 3)
+    monkeypatch.setattr(rejection_module, "PATIENCE", 3000)
     monkeypatch.setattr(replay_module, "TRIES", 3)
     with pytest.raises(UsageError, match="no row"):
         load("mixed").sample(5, conditions={"age": 1000}, seed=1)
@@ -159,7 +160,7 @@ def test_F16_a_value_that_never_occurs_ends_in_an_error_not_in_a_loop(load, monk
 
 
 def test_too_few_matching_rows_are_a_warning(load, monkeypatch):
-    monkeypatch.setattr(synthesizer_module, "BARREN_BLOCKS", 3)
+    monkeypatch.setattr(rejection_module, "PATIENCE", 3000)
     conditions = [({"colour": "red"}, 4), ({"age": 1000}, 4)]
     with pytest.warns(UserWarning, match="only 4 of 8"):
         assert len(load("mixed").sample(conditions=conditions, seed=1)) == 4

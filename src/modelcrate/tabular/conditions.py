@@ -1,7 +1,9 @@
-"""Known cells that sampled rows must have: grouping what the caller gave, and keeping the rows that match."""
+"""Known cells that sampled rows must have: reading what the caller gave, and finding the rows that match."""
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -10,12 +12,17 @@ import numpy as np
 import pandas as pd
 
 from modelcrate.errors import UsageError
+from modelcrate.tabular.cells import is_missing
+from modelcrate.tabular.nearest import did_you_mean
 
 Conditions: TypeAlias = "Mapping[str, Any] | Sequence[tuple[Mapping[str, Any], int]] | pd.DataFrame"
-"""One set of known cells for all rows, several with a number of rows each, or a frame with one row each."""
+"""Known cells for all rows, a number of rows for each cell of one column, both together (``{"colour": {"green": 100,
+"red": 50}, "vip": True}``), several sets of cells with a number of rows each, or a frame with one row each."""
 
 TOLERANCE = 0.01
 """A float cell matches within this fraction of the known value, and is then set to it."""
+ROWS_LIMIT = 10**9
+FORMS = "expected a dict, a frame, or a list of (dict, rows)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,48 +33,120 @@ class Group:
     places: np.ndarray
 
 
-def read_conditions(conditions: Conditions, rows: int | None, fields: Sequence[str]) -> list[pd.DataFrame]:
-    """What the caller gave as frames of known cells, one for each set of columns, in the caller's order.
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """So many rows, one after another, with the same known cells."""
+
+    known: dict[str, object]
+    rows: int
+
+
+def read_runs(conditions: Any, rows: int | None, fields: Sequence[str]) -> list[Run]:
+    """What the caller gave, unless it is a frame, in the caller's order.
 
     Raises :class:`UsageError` for an unknown column, a missing cell, no columns, or a number of rows that contradicts.
     """
-    if isinstance(conditions, pd.DataFrame):
-        frames = [conditions]
-        total = len(conditions)
+    if isinstance(conditions, Mapping):
+        runs = _counted(conditions, rows)
+    elif isinstance(conditions, Sequence) and not isinstance(conditions, (str, bytes)):
+        runs = [_pair(item) for item in conditions]
     else:
-        frames, total = _frames(conditions, rows)
+        raise UsageError(FORMS, where="conditions")
+    _check_total(sum(run.rows for run in runs), rows)
+    for run in runs:
+        _check_columns(list(run.known), fields)
+        for name, value in run.known.items():
+            _check_cell(name, value)
+    return runs
+
+
+def read_frame(conditions: pd.DataFrame, rows: int | None, fields: Sequence[str]) -> pd.DataFrame:
+    """A frame of known cells, checked as :func:`read_runs` does."""
+    _check_total(len(conditions), rows)
+    _check_columns(list(conditions.columns), fields)
+    if bool(conditions.isna().to_numpy().any()):
+        raise UsageError("a known cell is missing", where="conditions", hint="leave out what is not known")
+    for name in conditions.columns:
+        cells = conditions[name]
+        if cells.dtype.kind == "f" and bool(np.isinf(cells.to_numpy()).any()):
+            raise UsageError("a known number is infinite", where=f"conditions[{name!r}]")
+    return conditions
+
+
+def read_conditions(conditions: Conditions, rows: int | None, fields: Sequence[str]) -> list[pd.DataFrame]:
+    """What the caller gave as frames of known cells, one for each set of columns, as the original takes them.
+
+    Raises as :func:`read_runs` does.
+    """
+    if isinstance(conditions, pd.DataFrame):
+        return [read_frame(conditions, rows, fields)]
+    by_columns: dict[tuple[str, ...], list[pd.DataFrame]] = {}
+    for run in read_runs(conditions, rows, fields):
+        cells = {
+            name: pd.Series([value] * run.rows, dtype=None if run.rows else object) for name, value in run.known.items()
+        }
+        by_columns.setdefault(tuple(run.known), []).append(pd.DataFrame(cells, index=range(run.rows)))
+    return [pd.concat(parts, ignore_index=True) for parts in by_columns.values()]
+
+
+def _counted(conditions: Mapping[str, Any], rows: int | None) -> list[Run]:
+    counts = [name for name, value in conditions.items() if isinstance(value, Mapping)]
+    if len(counts) > 1:
+        raise UsageError(
+            f"numbers of rows for {counts[0]!r} and {counts[1]!r} do not say how often their cells meet",
+            where="conditions",
+            hint="give a list of (dict, rows), one for each combination",
+        )
+    if counts:
+        ((name, cells),) = ((name, conditions[name]) for name in counts)
+        return [Run({**conditions, name: value}, _count(count)) for value, count in cells.items()]
+    if rows is None:
+        raise UsageError("say how many rows to sample", where="n")
+    return [Run(dict(conditions), rows)]
+
+
+def _pair(item: object) -> Run:
+    if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Mapping)):
+        raise UsageError(FORMS, where="conditions")
+    return Run(dict(item[0]), _count(item[1]))
+
+
+def _count(given: object) -> int:
+    try:
+        count = -1 if isinstance(given, bool) else operator.index(given)  # type: ignore[arg-type]
+    except TypeError:
+        count = -1
+    if not 0 <= count <= ROWS_LIMIT:
+        hint = f"a number of rows is between 0 and {ROWS_LIMIT}"
+        raise UsageError(f"{given!r} is no number of rows; {FORMS}", where="conditions", hint=hint)
+    return count
+
+
+def _check_total(total: int, rows: int | None) -> None:
     if rows is not None and rows != total:
         raise UsageError(f"the conditions are for {total} rows, not {rows}", where="n")
-    for frame in frames:
-        for name in frame.columns:
-            if name not in fields:
-                hint = f"columns: {', '.join(fields)}"
-                raise UsageError(f"no column is named {name!r}", where="conditions", hint=hint)
-        if not len(frame.columns):
-            raise UsageError("no column is known", where="conditions")
-        if bool(frame.isna().to_numpy().any()):
-            raise UsageError("a known cell is missing", where="conditions", hint="leave out what is not known")
-    return frames
+    if total > ROWS_LIMIT:
+        raise UsageError(f"a number of rows is between 0 and {ROWS_LIMIT}", where="conditions")
 
 
-def _frames(conditions: Any, rows: int | None) -> tuple[list[pd.DataFrame], int]:
-    if isinstance(conditions, Mapping):
-        if rows is None:
-            raise UsageError("say how many rows to sample", where="n")
-        pairs: list[tuple[Mapping[str, Any], int]] = [(conditions, rows)]
-    else:
-        pairs = []
-        for item in conditions:
-            well_formed = isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Mapping)
-            if not well_formed or not isinstance(item[1], int) or item[1] < 0:
-                raise UsageError("expected a dict, a frame, or a list of (dict, rows)", where="conditions")
-            pairs.append(item)
-    by_columns: dict[tuple[str, ...], list[pd.DataFrame]] = {}
-    for known, count in pairs:
-        cells = {name: pd.Series([value] * count, dtype=None if count else object) for name, value in known.items()}
-        by_columns.setdefault(tuple(known), []).append(pd.DataFrame(cells, index=range(count)))
-    frames = [pd.concat(parts, ignore_index=True) for parts in by_columns.values()]
-    return frames, sum(count for _, count in pairs)
+def _check_columns(names: list[Any], fields: Sequence[str]) -> None:
+    for name in names:
+        if name not in fields:
+            raise UsageError(f"no column is named {name!r}", where="conditions", hint=did_you_mean(name, fields))
+    if not names:
+        raise UsageError("no column is known", where="conditions")
+    if len(set(names)) != len(names):
+        raise UsageError("a column is named twice", where="conditions")
+
+
+def _check_cell(name: str, value: object) -> None:
+    where = f"conditions[{name!r}]"
+    if isinstance(value, (list, tuple, set, frozenset, Mapping, np.ndarray, pd.Series)):
+        raise UsageError(f"expected one cell, found a {type(value).__name__}", where=where)
+    if is_missing(value):
+        raise UsageError("a known cell is missing", where=where, hint="leave out what is not known")
+    if isinstance(value, (float, np.floating)) and math.isinf(value):
+        raise UsageError("a known number is infinite", where=where)
 
 
 def groups(frame: pd.DataFrame) -> list[Group]:
@@ -81,21 +160,43 @@ def groups(frame: pd.DataFrame) -> list[Group]:
     return found
 
 
-def matching(frame: pd.DataFrame, known: Mapping[str, Any], *, signed: bool = False) -> pd.DataFrame:
-    """The rows whose cells are the known ones; floats within a tolerance, and then set to them.
+def fits(column: pd.Series, value: Any, *, name: str) -> np.ndarray:
+    """Which cells are the known one, bool of shape (n,).
 
-    ``signed``: as the original computes the tolerance, which lets no row match a negative value.
-    Raises :class:`UsageError` where a value can't be compared with its column.
+    A float is as good as equal within :data:`TOLERANCE` of the value, or of the column's own deviation where that is
+    more, without which nothing ever were zero. Raises :class:`UsageError` where cells and value can't be compared.
+    """
+    room = None
+    if column.dtype.kind == "f" and len(column) > 1:
+        cells = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        cells = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        deviation = float(cells[np.isfinite(cells)].std()) if np.isfinite(cells).any() else 0.0
+        room = TOLERANCE * deviation
+    return _compared(column, value, name, room=room)
+
+
+def matching(frame: pd.DataFrame, known: Mapping[str, Any], *, signed: bool = False) -> pd.DataFrame:
+    """The rows whose cells are the known ones as the original finds them; floats near it are set to it.
+
+    ``signed``: it computes the tolerance so that no row matches a negative value. Raises as :func:`fits` does.
     """
     for name, value in known.items():
-        column = frame[name]
-        try:
-            if column.dtype.kind == "f":
-                room = value * TOLERANCE
-                frame = frame[(column - value).abs() <= (room if signed else abs(room))].assign(**{name: value})
-            else:
-                frame = frame[(column == value).to_numpy(dtype=bool)]
-        except (TypeError, ValueError):
-            where = f"conditions[{name!r}]"
-            raise UsageError(f"{value!r} can't be compared with {column.dtype}", where=where) from None
+        found = frame[_compared(frame[name], value, name, signed=signed)]
+        frame = found.assign(**{name: value}) if frame[name].dtype.kind == "f" else found
     return frame
+
+
+def _compared(
+    column: pd.Series, value: Any, name: str, *, signed: bool = False, room: float | None = None
+) -> np.ndarray:
+    try:
+        if column.dtype.kind == "f":
+            share = value * TOLERANCE if signed else abs(value * TOLERANCE)
+            found: Any = (column - value).abs() <= (share if room is None else max(share, room))
+        else:
+            found = column == value
+        equal: np.ndarray = found.fillna(False).to_numpy(dtype=bool)
+        return equal
+    except (TypeError, ValueError, OverflowError):
+        where = f"conditions[{name!r}]"
+        raise UsageError(f"{value!r} can't be compared with {column.dtype}", where=where) from None

@@ -139,7 +139,7 @@ class Core:
         """
         random = draws.generator
         size = self._pass_rows()
-        rows = -(-BLOCK_ROWS // size) * size
+        rows = self.block_rows
         self.check_room(rows)
         wanted: np.ndarray | None = condition
         if condition is None and self.config.conditioning != "anyway" and self.sampler.width:
@@ -163,6 +163,12 @@ class Core:
                 with np.errstate(divide="ignore"):  # an infinite logit wins, as it should
                     part -= np.log(random.standard_exponential(part.shape, dtype=np.float32))
         return matrix
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of every block."""
+        size = self._pass_rows()
+        return -(-BLOCK_ROWS // size) * size
 
     def _pass_rows(self) -> int:
         """Rows that the network sees at once while a block is made."""

@@ -84,6 +84,11 @@ class Session:
         """What known cells of the column at this position are encoded with."""
         return self.forwarding.get(position, given)
 
+    def skip(self, rows: int) -> None:
+        """Go on as if so many rows had been made."""
+        for maker in self.makers.values() if rows else ():
+            maker.skip(rows)
+
     def made(self, rows: int, known: Mapping[str, object]) -> dict[str, pd.Series]:
         """The next ``rows`` cells of each field that no model learns, those that are ``known`` aside."""
         found: dict[str, pd.Series] = {}

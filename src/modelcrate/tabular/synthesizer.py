@@ -16,27 +16,29 @@ import torch
 from torch import nn
 
 from modelcrate.errors import UsageError
-from modelcrate.tabular.conditions import Conditions, groups, matching, read_conditions
+from modelcrate.tabular.callback import HoldsCallback
+from modelcrate.tabular.conditions import Conditions, read_conditions, read_frame, read_runs
 from modelcrate.tabular.config import Config
 from modelcrate.tabular.core import Core
 from modelcrate.tabular.draws import SEED_LIMIT, CounterDraws, Reversal
 from modelcrate.tabular.fit import check_parts
 from modelcrate.tabular.randomstate import RandomState
 from modelcrate.tabular.replay import FIXED_SEED, Replay
+from modelcrate.tabular.rows import Rows
 from modelcrate.tabular.sampler import ConditionalSampler
 from modelcrate.tabular.session import Session
+from modelcrate.tabular.shard import Shard
 from modelcrate.tabular.table import Table
 from modelcrate.tabular.transformer import Transformer
+from modelcrate.tabular.unseen import refuse_impossible, unseen
 
-BARREN_BLOCKS = 200
-"""Blocks in a row without one acceptable row, after which sampling gives up: some conditions never occur."""
 ROWS_LIMIT = 10**9
 """Rows of one call; more is an accident, and would fill any disk."""
 CHUNK_ROWS = 1 << 18
 """Rows of one frame of :meth:`Synthesizer.sample_batches`, about."""
 
 
-class Synthesizer:
+class Synthesizer(HoldsCallback):
     """A trained tabular generator. Made by :func:`modelcrate.load`; safe to use from several threads.
 
     Raises :class:`MismatchError` where the parts do not fit together.
@@ -80,21 +82,33 @@ class Synthesizer:
         *,
         seed: int | None = None,
         conditions: Conditions | None = None,
+        shard: tuple[int, int] | str | None = None,
         replay: int | Literal["fixed"] | Replay | None = None,
     ) -> pd.DataFrame:
         """``n`` rows as a frame.
 
         The same ``seed`` (0 to 2**64 - 1) gives the same rows, and the first rows of a larger sample are those of a
-        smaller one; without it every call differs. ``conditions`` is a dict of known cells for all rows, a frame of
-        known cells with one row each, or a list of (dict, rows). ``replay=S`` gives the rows of the original library in
+        smaller one; without it every call differs. ``conditions`` is a dict of known cells for all rows; a dict in
+        which one column has a number of rows for each cell (``{"colour": {"green": 100, "red": 50}}``, without n); a
+        list of (dict, rows); or a frame of known cells with one row each. A known float is met within 1 % (or 1 % of
+        the column's deviation) and set to what was asked, all else is met exactly.
+
+        ``shard=(2, 8)``, with a seed, gives the second of eight parts of the n rows. Parts have different rows, keys
+        and made-up unique cells; put together they are the whole sample, row by row, unless rows are refused by
+        constraints or conditions.
+
+        ``replay=S`` gives the rows of the original library in
         a fresh process after ``random.seed(S); numpy.random.seed(S); torch.manual_seed(S)``, ``replay="fixed"`` those
         of sdv 0.17's ``randomize_samples=False``. Models of sdv 1 and 2 seed themselves: any S gives the rows of the
         first call after loading, and a replay that was begun with :meth:`begin_replay` those of one call after another.
-        Too few rows that satisfy conditions or constraints are a warning, none at all are an error. Raises
-        :class:`UsageError` for wrong arguments, :class:`UnsupportedError` for a replay that is not possible.
+
+        Too few rows that satisfy conditions or constraints are a warning, none at all are an error; either says what
+        was tried. Raises :class:`UsageError` for wrong arguments, :class:`UnsupportedError` for a replay or a shard
+        that is not possible.
         """
-        frames = list(self.sample_batches(n, seed=seed, conditions=conditions, replay=replay))
-        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+        frames = list(self.sample_batches(n, seed=seed, conditions=conditions, shard=shard, replay=replay))
+        labelled = isinstance(conditions, pd.DataFrame)
+        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=not labelled)
 
     def sample_batches(
         self,
@@ -102,21 +116,32 @@ class Synthesizer:
         *,
         seed: int | None = None,
         conditions: Conditions | None = None,
+        shard: tuple[int, int] | str | None = None,
         replay: int | Literal["fixed"] | Replay | None = None,
     ) -> Iterator[pd.DataFrame]:
-        """The rows of :meth:`sample`, same arguments, in frames one after another: any number fits in memory."""
+        """The rows of :meth:`sample`, same arguments, in frames one after another: any number fits in memory.
+
+        Only a replay is made as the original makes it, all at once.
+        """
         rows = _row_count(n)
-        if replay is not None and seed is not None:
-            raise UsageError("a replay has its own seed; give seed or replay, not both", where="seed")
         if rows is None and conditions is None:
             raise UsageError("say how many rows to sample", where="n")
         if replay is not None:
-            return iter([self._replayed(rows, conditions, replay)])
+            if seed is not None or shard is not None:
+                name = "seed" if seed is not None else "shard"
+                raise UsageError(f"a replay has its own seed; give {name} or replay, not both", where=name)
+            return _slices(self._replayed(rows, conditions, replay), CHUNK_ROWS)
+        part = Shard.read(shard)
+        if shard is not None and seed is None:
+            raise UsageError("the parts of one sample need one seed", where="seed")
         key = secrets.randbits(64) if seed is None else _seed(seed)
+        made = Rows(self, key, part, chunk=CHUNK_ROWS)
+        if isinstance(conditions, pd.DataFrame):
+            return made.completed(read_frame(conditions, rows, self.columns))
         if conditions is not None:
-            return iter([self._conditioned(rows, conditions, key)])
+            return made.known(read_runs(conditions, rows, self.columns))
         assert rows is not None
-        return self._chunks(rows, key)
+        return made.plain(rows)
 
     def begin_replay(self, replay: int | Literal["fixed"] = "fixed") -> Replay:
         """A process of the original, seeded as ``replay`` says, in which the model was just loaded.
@@ -142,15 +167,16 @@ class Synthesizer:
 
     # -- without replay
 
-    def _blocks(
-        self, key: int, stream: int, known: Mapping[str, object] | None, session: Session | None
+    def blocks(
+        self, key: int, stream: int, known: Mapping[str, object], session: Session | None, *, first: int = 0
     ) -> Iterator[pd.DataFrame]:
-        """Endless candidate rows; block k depends on (key, stream, k) alone. Keys are not counted yet.
+        """Endless candidate rows from block ``first`` on; block k depends on (key, stream, k) alone.
 
-        Only a ``session`` fills fields that have a source; it does not start anew with each block.
+        Keys are not counted yet. Only a ``session`` fills fields that have a source; it does not start anew with each
+        block.
         """
         unrolled = self.core.unrolled()
-        for number in itertools.count():
+        for number in itertools.count(first):
             draws = CounterDraws(key, number, stream=stream)
             vector = None
             if known:
@@ -164,90 +190,15 @@ class Synthesizer:
             random = Random(f"{key} {stream} {number}")
             yield self.table.reverse(modelled, len(matrix), how, random, session)
 
-    def _accepted(
-        self, key: int, stream: int, cells: Mapping[str, object] | None, known: Mapping[str, object] | None
-    ) -> Iterator[pd.DataFrame]:
-        """Rows of the blocks that constraints and conditions let pass; ends where nothing passes any more."""
-        across = any(constraint.tag == "unique" for constraint in self.table.constraints.constraints)
-        before: pd.DataFrame | None = None
-        barren = 0
-        session = Session.start(self.table, Random(f"{key} {stream}")) if self.table.constrains_sources else None
-        cells = {name: value for name, value in (cells or {}).items() if name not in self.table.made_up}
-        for block in self._blocks(key, stream, known, session):
-            frame = matching(block, cells) if cells else block
-            if self.table.has_constraints:
-                if across and before is not None:
-                    frame = pd.concat([before, frame], ignore_index=True)
-                frame = self.table.constraints.filter_valid(frame)
-                if across:
-                    frame, before = frame.iloc[0 if before is None else len(before) :], frame
-            barren = 0 if len(frame) else barren + 1
-            if barren == BARREN_BLOCKS:
-                return
-            yield frame
+    def refuse_unseen(self, cells: Mapping[str, object], known: Mapping[str, object]) -> None:
+        """Raise UsageError, with the nearest there are, for a known cell that no row can have.
 
-    def _chunks(self, rows: int, key: int) -> Iterator[pd.DataFrame]:
-        done = 0
-        waiting: list[pd.DataFrame] = []
-        count = 0
-        accepted = self._accepted(key, 0, None, None)
-        session = Session.start(self.table, Random(f"{key} sources"))
-        if rows == 0:
-            yield self.table.fill(next(accepted).iloc[:0].reset_index(drop=True), session)
-            return
-        while done + count < rows:
-            frame = next(accepted, None)
-            if frame is not None:
-                frame = frame.iloc[: rows - done - count]
-                waiting.append(frame)
-                count += len(frame)
-            if frame is None or count >= CHUNK_ROWS or done + count == rows:
-                if count:
-                    yield self.table.fill(self.table.renumber(_joined(waiting), start=done), session)
-                done, count, waiting = done + count, 0, []
-                if frame is None:
-                    _report_shortage(done, rows)
-                    return
-
-    def _conditioned(self, rows: int | None, conditions: Conditions, key: int) -> pd.DataFrame:
-        frames = read_conditions(conditions, rows, self.columns)
-        whole: list[pd.DataFrame] = []
-        wanted = sum(len(frame) for frame in frames)
-        stream = 0
-        for frame in frames:
-            parts: list[pd.DataFrame] = []
-            for group in groups(frame):
-                stream += 1
-                parts.append(self._group(key, stream, group.known, len(group.places)))
-                parts[-1].index = group.places[: len(parts[-1])]
-            if parts:
-                joined = pd.concat(parts).sort_index()
-                whole.append(joined.set_axis(frame.index[joined.index]))
-        found = pd.concat(whole, ignore_index=not isinstance(conditions, pd.DataFrame)) if whole else pd.DataFrame()
-        _report_shortage(len(found), wanted)
-        if not len(found):
-            return found
-        return self.table.fill(self.table.renumber(found), Session.start(self.table, Random(f"{key} sources")))
-
-    def _group(self, key: int, stream: int, cells: Mapping[str, object], wanted: int) -> pd.DataFrame:
-        known = self.table.forward(cells, CounterDraws(key, 0, stream=SEED_LIMIT - stream))
-        self._refuse_unseen(known)
-        given: dict[str, Any] = {name: value for name, value in cells.items() if name in self.table.made_up}
-        parts: list[pd.DataFrame] = []
-        count = 0
-        for frame in self._accepted(key, stream, cells, known):
-            parts.append(frame.iloc[: wanted - count].assign(**given))
-            count += len(parts[-1])
-            if count == wanted:
-                break
-        return _joined(parts) if parts else pd.DataFrame()
-
-    def _refuse_unseen(self, known: Mapping[str, object]) -> None:
-        """Raise UsageError for a modelled cell that the generator can't make."""
+        ``cells`` are those of the table, ``known`` the modelled ones.
+        """
+        refuse_impossible(self.table, cells)
         for column in () if self.config.force_conditioning else self.core.transformer.columns:
             if column.name in known and not column.encoding.knows(known[column.name]):
-                what = f"{known[column.name]!r} does not occur in the training data"
-                raise UsageError(what, where=f"conditions[{column.name!r}]")
+                raise unseen(column.name, known[column.name], getattr(column.encoding, "categories", None))
 
     # -- replayed
 
@@ -281,11 +232,10 @@ class Synthesizer:
         return found
 
 
-def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    if len(frames) == 1:
-        return frames[0].reset_index(drop=True)
-    filled = [frame for frame in frames if len(frame)] or frames[:1]
-    return pd.concat(filled, ignore_index=True)
+def _slices(frame: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
+    if len(frame) <= rows:
+        return iter([frame])
+    return (frame.iloc[start : start + rows] for start in range(0, len(frame), rows))
 
 
 def _row_count(n: SupportsIndex | None) -> int | None:

@@ -143,7 +143,7 @@ class Table:
         frame = self.decode(modelled, rows, how, session)
         made = {} if session is None else session.made(rows, known or {})
         if made:
-            frame = frame.assign(**{name: cells for name, cells in made.items() if name in self._constrained})
+            frame = frame.assign(**{name: cells for name, cells in made.items() if name in self.constrained})
         frame = self.constraints.reverse_transform(frame)
         cells: dict[str, pd.Series] = {}
         for field in self.fields:
@@ -181,10 +181,16 @@ class Table:
     @property
     def constrains_sources(self) -> bool:
         """Whether a constraint is about a column that no model learns."""
-        return not self._constrained.isdisjoint(self.made_up)
+        return not self.constrained.isdisjoint(self.made_up)
 
     @property
-    def _constrained(self) -> set[str]:
+    def compares_rows(self) -> bool:
+        """Whether a constraint refuses a row for what another row holds."""
+        return any(constraint.tag == "unique" for constraint in self.constraints.constraints)
+
+    @property
+    def constrained(self) -> set[str]:
+        """The columns that constraints are about."""
         return {name for constraint in self.constraints.constraints for name in constraint.columns}
 
     @property
@@ -199,7 +205,7 @@ class Table:
             return frame
         made = session.made(len(frame), {})
         for name, field in fields.items():
-            if self.constrains_sources and name in frame.columns and name in self._constrained:
+            if self.constrains_sources and name in frame.columns and name in self.constrained:
                 continue
             cells = made[name].set_axis(frame.index)
             if name in frame.columns:

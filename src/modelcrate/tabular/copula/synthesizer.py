@@ -10,8 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from modelcrate.errors import MismatchError, UsageError
-from modelcrate.tabular.cells import Categories
+from modelcrate.errors import MismatchError
 from modelcrate.tabular.copula.config import CopulaConfig
 from modelcrate.tabular.copula.core import JointCore
 from modelcrate.tabular.copula.joint import Joint
@@ -19,6 +18,7 @@ from modelcrate.tabular.draws import CounterDraws, Reversal
 from modelcrate.tabular.session import Session
 from modelcrate.tabular.synthesizer import Synthesizer
 from modelcrate.tabular.table import Table
+from modelcrate.tabular.unseen import refuse_impossible
 
 
 class CopulaSynthesizer(Synthesizer):
@@ -47,29 +47,19 @@ class CopulaSynthesizer(Synthesizer):
     def derived(self) -> list[tuple[str, str, int]]:
         return [*self.table.derived(), *self.core.joint.derived()]
 
-    def _blocks(
-        self, key: int, stream: int, known: Mapping[str, object] | None, session: Session | None
+    def blocks(
+        self, key: int, stream: int, known: Mapping[str, object], session: Session | None, *, first: int = 0
     ) -> Iterator[pd.DataFrame]:
-        normal, cells = self.core.given(known or {})
+        normal, cells = self.core.given(known)
         root = normal.root()
-        for number in itertools.count():
+        for number in itertools.count(first):
             draws = CounterDraws(key, number, stream=stream)
             modelled = self.core.block(draws, normal, root, cells)
             random = Random(f"{key} {stream} {number}")
             yield self.table.reverse(modelled, self.core.block_rows, Reversal(draws=draws), random, session)
 
-    def _group(self, key: int, stream: int, cells: Mapping[str, object], wanted: int) -> pd.DataFrame:
-        for column in self.table.columns:
-            categories = getattr(column.encoding, "categories", None)
-            if not isinstance(categories, Categories) or column.name not in cells:
-                continue
-            if categories.find(cells[column.name]) is None:
-                what = f"{cells[column.name]!r} does not occur in the training data"
-                raise UsageError(what, where=f"conditions[{column.name!r}]")
-        return super()._group(key, stream, cells, wanted)
-
-    def _refuse_unseen(self, known: Mapping[str, object]) -> None:
-        """Nothing more to refuse: any number has a score."""
+    def refuse_unseen(self, cells: Mapping[str, object], known: Mapping[str, object]) -> None:
+        refuse_impossible(self.table, cells)
 
 
 def check_copula(*, joint: Joint, table: Table) -> None:

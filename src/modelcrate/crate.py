@@ -139,6 +139,7 @@ class Crate(Mapping[str, StoredComponent]):
         wanted = self.manifest.members[name].digest
         try:
             data = self._source.read(name)
+            self._source.expect(name)
         except ModelcrateError as error:
             return error
         if digest_of(data, wanted.algorithm) != wanted:

@@ -137,3 +137,19 @@ def test_a_hostile_path_is_escaped_in_the_message(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         open_source(str(tmp_path / "a\x1b[2J\u202e\udcffb"))
     assert all(character.isprintable() for character in str(caught.value))
+
+
+def test_what_was_read_is_private_to_the_process(tmp_path: Path) -> None:
+    """A forked worker that changes a tensor changes its own copy, as with any other memory."""
+    path = small_crate(tmp_path / "x.crate")
+    for io in ("map", "read"):
+        with open_source(path, io=io) as source:
+            name = next(name for name in source.names() if name.startswith("weights/"))
+            region = source.read(name)
+            before = bytes(region)
+            child = os.fork()
+            if child == 0:
+                region[0] ^= 0xFF
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            assert bytes(region) == before

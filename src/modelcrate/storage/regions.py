@@ -27,6 +27,7 @@ LARGE_PAGE = 2 << 20
 
 _PRIVATE: dict[str, int] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
 _HUGE: int | None = getattr(mmap, "MADV_HUGEPAGE", None)
+_WILL_NEED: int | None = getattr(mmap, "MADV_WILLNEED", None)
 _EMPTY = memoryview(bytearray())
 """A mapping can't have zero length."""
 
@@ -102,6 +103,17 @@ def read_region(descriptor: int, start: int, size: int, *, where: str) -> memory
     except OSError as error:
         raise storage_error(error, "can't be read", where=where) from error
     return region
+
+
+def will_need(region: memoryview, start: int, size: int) -> None:
+    """Tell the system that so many bytes of a mapped file are about to be read, all of them and in order.
+
+    It then fetches what is not in memory in large steps, instead of a few pages whenever one is missing.
+    """
+    if isinstance(region.obj, mmap.mmap) and _WILL_NEED is not None and size >= LARGE_PAGE:
+        first = start - start % mmap.ALLOCATIONGRANULARITY
+        with contextlib.suppress(OSError, ValueError):
+            region.obj.madvise(_WILL_NEED, first, start + size - first)
 
 
 def storage_error(error: OSError, what: str, *, where: str, hint: str | None = None) -> StorageError:

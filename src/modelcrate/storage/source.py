@@ -24,6 +24,7 @@ from modelcrate.storage.regions import (
     read_region,
     regular_size,
     storage_error,
+    will_need,
 )
 from modelcrate.storage.ziplayout import Entry
 
@@ -47,6 +48,9 @@ class Source(Protocol):
 
     def read(self, name: str) -> memoryview:
         """A member's bytes in private, writable memory, the same memory at each call."""
+
+    def expect(self, name: str) -> None:
+        """Say that all of a member is about to be read."""
 
     def check_crc(self, name: str) -> None:
         """Compare a member with the checksum of its container, where it has one; IntegrityError if they differ."""
@@ -108,6 +112,10 @@ class _Members:
             self._read[name] = self._region(name, size)
         return self._read[name]
 
+    def expect(self, name: str) -> None:
+        """Say that all of a member is about to be read."""
+        will_need(self.read(name), 0, self.size(name))
+
     def check_crc(self, name: str) -> None:
         """Folders have no checksums of their own."""
 
@@ -140,6 +148,10 @@ class _ArchiveSource(_Members):
         self._entries: dict[str, Entry] = {entry.name: entry for entry in entries}
         self._data: memoryview | None = data if descriptor is None else None
         self._descriptor = descriptor
+
+    def expect(self, name: str) -> None:
+        if self._data is not None:
+            will_need(self._data, self._entries[name].start, self._entries[name].size)
 
     def check_crc(self, name: str) -> None:
         archive.check_crc(self.read(name), self._entries[name], where=f"{self.where}: {name}")

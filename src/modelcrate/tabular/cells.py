@@ -11,7 +11,7 @@ import datetime
 import decimal
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -74,6 +74,8 @@ class Categories:
     """The distinct values of one column, in the order of their codes."""
 
     values: tuple[object, ...]
+    _made: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+    """Arrays that were made of the values before; making them anew for each block of rows would take the time."""
 
     @classmethod
     def from_document(cls, fields: Fields, name: str = "categories", *, at_least: int = 1) -> Categories:
@@ -111,16 +113,35 @@ class Categories:
         The dtype follows from the values that occur, or with ``infer_from_all`` from the whole list.
         """
         if infer_from_all:
-            used = np.arange(len(self.values))
+            if "all" not in self._made:
+                self._made["all"] = self._table(np.arange(len(self.values)))
+            table = self._made["all"]
         else:
-            used = np.flatnonzero(np.bincount(codes, minlength=len(self.values)))
+            table = self._table(np.flatnonzero(np.bincount(codes, minlength=len(self.values))))
+        taken: np.ndarray = table[codes]
+        return taken
+
+    def _table(self, used: np.ndarray) -> np.ndarray:
+        """The values in the dtype of those that are used, shape (k,); the others are not set."""
         dtype = inferred([self.values[code] for code in used])
         table = np.empty(len(self.values), dtype=dtype)
         for code in used:
             value = self.values[code]
             table[code] = np.nan if dtype.kind == "f" and is_missing(value) else value
-        taken: np.ndarray = table[codes]
-        return taken
+        return table
+
+    def objects(self) -> np.ndarray:
+        """The values as they are in an object array of shape (k,), NaN for a missing one; not to be written to."""
+        if "objects" not in self._made:
+            self._made["objects"] = column_of([np.nan if is_missing(value) else value for value in self.values])
+        return self._made["objects"]
+
+    @property
+    def has_missing(self) -> bool:
+        """Whether a missing cell is one of them."""
+        if "missing" not in self._made:
+            self._made["missing"] = np.array(self.find(None) is not None)
+        return bool(self._made["missing"])
 
 
 def inferred(values: Sequence[object]) -> np.dtype[np.generic]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
-from modelcrate.tabular.cells import Categories, column_of, is_missing, read_dtype
+from modelcrate.tabular.cells import Categories, column_of, read_dtype
 from modelcrate.tabular.columns.base import SIGMOID, MatrixEncoding
 from modelcrate.tabular.draws import Draws, Reversal
 
@@ -63,8 +63,7 @@ class Binary(MatrixEncoding):
         places = np.left_shift(1, np.arange(self.digits)[::-1])
         codes = (matrix > 0.5).astype(np.int64) @ places - 1
         unknown = (codes < 0) | (codes >= len(self.categories))
-        table = column_of([np.nan if is_missing(value) else value for value in self.categories.values])
-        values = table[np.where(unknown, 0, codes)]
+        values = self.categories.objects()[np.where(unknown, 0, codes)]
         values[unknown] = np.nan
         if len(self.fallbacks) and unknown.any():
             choices = column_of(self.fallbacks.values)

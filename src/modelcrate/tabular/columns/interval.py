@@ -10,7 +10,7 @@ import numpy as np
 
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
-from modelcrate.tabular.cells import Categories, column_of, is_missing
+from modelcrate.tabular.cells import Categories, is_missing
 from modelcrate.tabular.columns.base import TableEncoding
 from modelcrate.tabular.draws import Draws, Reversal
 
@@ -41,7 +41,7 @@ class Interval(TableEncoding):
         inside = bool(((found.ends >= 0.0) & (found.ends <= 1.0)).all())
         if len(found.ends) and (not inside or found.ends[-1] != 1.0 or bool((np.diff(found.ends) < 0.0).any())):
             raise FormatError("the intervals do not divide [0, 1] in rising order", where=fields.path("ends"))
-        if keeps_missing and found.categories.find(None) is not None:
+        if keeps_missing and found.categories.has_missing:
             raise FormatError("missing cells are kept, and a category as well", where=fields.path("categories"))
         return found
 
@@ -66,9 +66,8 @@ class Interval(TableEncoding):
         if not len(self.categories):
             return np.full(len(values), np.nan)
         codes = np.searchsorted(self.ends, np.where(lost, 0.0, values), side="left")
-        if self.categories.find(None) is not None:  # the whole list shares one dtype unless a text for NaN is in it
-            table = column_of([np.nan if is_missing(value) else value for value in self.categories.values])
-            found = table[codes]
+        if self.categories.has_missing:  # the whole list shares one dtype unless a text for NaN is in it
+            found = self.categories.objects()[codes]
             found[lost] = np.nan
             return found
         return with_missing(self.categories.take(codes, infer_from_all=True), lost)

@@ -77,11 +77,11 @@ class RowWriter:
             return
         assert self._temporary is not None
         try:
-            if self._parquet is not None:
-                self._parquet.close()
-            if self._text is not None:
-                self._text.close()
-            if kind is None:
+            if kind is not None:
+                with contextlib.suppress(Exception):  # what led here is what is told
+                    self._close()
+            else:
+                self._close()
                 umask = os.umask(0)
                 os.umask(umask)
                 os.chmod(self._temporary, 0o666 & ~umask)
@@ -94,6 +94,12 @@ class RowWriter:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._temporary)
 
+    def _close(self) -> None:
+        if self._parquet is not None:
+            self._parquet.close()
+        if self._text is not None:
+            self._text.close()
+
     @property
     def _is_parquet(self) -> bool:
         return self._target is not None and self._target.suffix.lower() == ".parquet"
@@ -102,11 +108,25 @@ class RowWriter:
         import pyarrow
         import pyarrow.parquet
 
-        schema = None if self._parquet is None else self._parquet.schema
-        table = pyarrow.Table.from_pandas(frame, schema=schema, preserve_index=False)
-        if self._parquet is None:
-            self._parquet = pyarrow.parquet.ParquetWriter(self._temporary, table.schema)
-        self._parquet.write_table(table)
+        try:
+            if self._parquet is None:
+                table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+                self._parquet = pyarrow.parquet.ParquetWriter(self._temporary, _settled(table.schema))
+            table = pyarrow.Table.from_pandas(frame, schema=self._parquet.schema, preserve_index=False)
+            self._parquet.write_table(table)
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError) as error:
+            what = f"Parquet has no type for these cells: {error}"
+            raise UnsupportedError(what, where=str(self._target), hint="write .csv instead") from error
+
+
+def _settled(schema: Any) -> Any:
+    """The schema with texts for a column that has no cell in the first frame; a later one may have some."""
+    import pyarrow
+
+    for place, field in enumerate(schema):
+        if pyarrow.types.is_null(field.type):
+            schema = schema.set(place, field.with_type(pyarrow.string()))
+    return schema
 
 
 def _require_pyarrow() -> None:

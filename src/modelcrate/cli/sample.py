@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +22,11 @@ ROWS_LIMIT = 10**9
 """Rows in one call; more is a slip of the finger, and would fill any disk."""
 
 EPILOG = (
-    'A condition\'s value is read as JSON where it is JSON (40, 1.5, true, null, "text") and as plain text otherwise. '
+    'A condition\'s value is read as JSON where it is JSON (40, 1.5, true, "text") and as plain text otherwise; an '
+    'object counts rows: --condition \'colour={"green": 100, "red": 50}\', without -n. A float is met within 1 % and '
+    "set to what was asked, all else is met exactly. With --shard 2/8, for workers of one --seed, -n is the whole: the "
+    "parts have different rows, keys and unique cells, and put together they are the rows of one run unless conditions "
+    "or constraints refuse some. Rows are written as they are made; an interrupted run leaves no file. "
     "Cells that a spreadsheet would take for a formula are written as they are unless --escape-formulas is given."
 )
 
@@ -38,6 +45,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--seed", type=int, metavar="S", help="the same seed gives the same rows")
     how.add_argument("--replay", type=_replay, metavar="S|fixed", help="the rows the original library gives")
+    parser.add_argument("--shard", metavar="K/N", help="only part K of N, for several workers; needs --seed")
     given = parser.add_mutually_exclusive_group()
     given.add_argument("--condition", action="append", type=_condition, metavar="COLUMN=VALUE", help="repeatable")
     given.add_argument("--known", metavar="CSV", help="complete each row of this table of known columns")
@@ -51,8 +59,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
     """Sample and write; the file appears whole or not at all."""
     import modelcrate
 
-    if (options.rows is None) == (options.known is None):
-        raise UsageError("say how many rows with -n, or give known columns with --known, not both")
+    counted = [known for _, known in options.condition or [] if isinstance(known, dict)]
+    if (options.rows is None) == (options.known is None and not counted):
+        raise UsageError("say how many rows with -n, with counts in --condition, or with --known, in one of these ways")
     target = None if options.output == "-" else Path(options.output)
     if target is not None and target.suffix.lower() not in (".csv", ".parquet"):
         raise UsageError(f"no table format is known by the name {target.suffix!r}", hint="use .csv or .parquet")
@@ -62,18 +71,45 @@ def run(options: argparse.Namespace, output: Output) -> int:
     if not hasattr(synthesizer, "sample_batches"):
         raise UnsupportedError("this crate does not hold a tabular synthesizer", where=str(options.path))
     conditions: Any = _known_columns(options.known) if options.known else dict(options.condition or []) or None
-    total = options.rows if options.rows is not None else len(conditions)
-    total *= getattr(synthesizer, "rows_per_example", 1)
+    batches = synthesizer.sample_batches(
+        options.rows,
+        seed=options.seed,
+        replay=options.replay,
+        conditions=conditions,
+        **({} if options.shard is None else {"shard": options.shard}),
+    )
+    total = len(conditions) if options.known else options.rows
+    if total is None:
+        total = sum(count for counts in counted for count in counts.values())
     with (
+        _said(output),
         RowWriter(target, stdout=sys.stdout, escape_formulas=options.escape_formulas) as writer,
-        output.progress("sampling", total) as progress,
+        output.progress("sampling", _share(total, options.shard)) as progress,
     ):
-        for frame in synthesizer.sample_batches(
-            options.rows, seed=options.seed, replay=options.replay, conditions=conditions
-        ):
+        for frame in batches:
             writer.write(frame)
             progress.advance(len(frame))
     return OK
+
+
+@contextmanager
+def _said(output: Output) -> Iterator[None]:
+    """Warnings of the library as talk, one line each."""
+
+    def say(message: Warning | str, *_: Any, **__: Any) -> None:
+        output.say(f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = say
+        yield
+
+
+def _share(total: int, shard: str | None) -> int:
+    from modelcrate.tabular.shard import Shard
+
+    first, stop = Shard.read(shard).span(total)
+    return stop - first
 
 
 def _row_count(text: str) -> int:
@@ -91,10 +127,19 @@ def _condition(text: str) -> tuple[str, object]:
     column, separator, value = text.partition("=")
     if not separator or not column:
         raise argparse.ArgumentTypeError("expected COLUMN=VALUE")
+    found = _cell(value)
+    if isinstance(found, dict):
+        found = {_cell(cell): count for cell, count in found.items()}
+        if not found or any(type(count) is not int or count < 0 for count in found.values()):
+            raise argparse.ArgumentTypeError('expected numbers of rows, as in COLUMN={"green": 100, "red": 50}')
+    return column, found
+
+
+def _cell(text: str) -> object:
     try:
-        return column, json.loads(value)
-    except ValueError:
-        return column, value
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _known_columns(path: str) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from modelcrate.tabular.core import NUMBERS_LIMIT
 from modelcrate.tabular.draws import SEED_LIMIT, CounterDraws
 from modelcrate.tabular.series.layout import Wide
 from modelcrate.tabular.series.table import SeriesTable
+from modelcrate.tabular.shard import Shard
 
 BLOCK_EXAMPLES = 1024
 """Most examples that the network sees at once when nothing is replayed; part of what a seed means."""
@@ -93,34 +94,56 @@ class SeriesSynthesizer(HoldsCallback):
             f"{table.steps} steps on {self.device}>"
         )
 
-    def sample(self, n: SupportsIndex, *, seed: int | None = None, replay: int | None = None) -> pd.DataFrame:
+    def sample(
+        self,
+        n: SupportsIndex,
+        *,
+        seed: int | None = None,
+        shard: tuple[int, int] | str | None = None,
+        replay: int | None = None,
+    ) -> pd.DataFrame:
         """``n`` examples as the frame that the model was trained from: a row each (wide), or a row each step (long).
 
         The same ``seed`` (0 to 2**64 - 1) gives the same examples, and the first of a larger sample are those of a
-        smaller one; without it every call differs. ``replay=S`` gives what the original gives after
+        smaller one; without it every call differs. ``shard=(2, 8)``, with a seed, gives the second of eight parts of
+        the n examples; put together they are the whole. ``replay=S`` gives what the original gives after
         ``torch.manual_seed(S)``, dtypes included; without it, dtypes are the same in every sample.
         Raises :class:`UsageError` for wrong arguments and for a model that was trained on arrays.
         """
-        frames = list(self.sample_batches(n, seed=seed, replay=replay))
+        frames = list(self.sample_batches(n, seed=seed, shard=shard, replay=replay))
         return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
     def sample_batches(
-        self, n: SupportsIndex, *, seed: int | None = None, replay: int | None = None, conditions: object = None
+        self,
+        n: SupportsIndex,
+        *,
+        seed: int | None = None,
+        shard: tuple[int, int] | str | None = None,
+        replay: int | None = None,
+        conditions: object = None,
     ) -> Iterator[pd.DataFrame]:
-        """The rows of :meth:`sample` in frames one after another: any number fits in memory."""
+        """The rows of :meth:`sample` in frames one after another: any number fits in memory, a replay aside."""
         if conditions is not None:
             raise UsageError("a time-series model takes no conditions", where="conditions")
         if self.table.layout is None:
             raise UsageError("the model was trained on arrays", where="sample", hint="call sample_arrays()")
-        return self._frames(self._decoded(n, seed, replay), faithful=replay is not None)
+        first, parts = self._decoded(n, seed, shard, replay)
+        return self._frames(parts, first, faithful=replay is not None)
 
-    def sample_arrays(self, n: SupportsIndex, *, seed: int | None = None, replay: int | None = None) -> Arrays:
+    def sample_arrays(
+        self,
+        n: SupportsIndex,
+        *,
+        seed: int | None = None,
+        shard: tuple[int, int] | str | None = None,
+        replay: int | None = None,
+    ) -> Arrays:
         """``n`` examples as attributes (n, A), or None where there are none, and features (n, steps, F).
 
         Arguments and errors as for :meth:`sample`. Of a model with sequences of several lengths, the last feature says
         where an example ends, as in the original.
         """
-        parts = list(self._decoded(n, seed, replay))
+        parts = list(self._decoded(n, seed, shard, replay)[1])
         attributes = [part[0] for part in parts if part[0] is not None]
         return np.concatenate(attributes) if attributes else None, np.concatenate([part[1] for part in parts])
 
@@ -147,55 +170,64 @@ class SeriesSynthesizer(HoldsCallback):
 
     # -- examples
 
-    def _frames(self, parts: Iterator[Arrays], *, faithful: bool) -> Iterator[pd.DataFrame]:
+    def _frames(self, parts: Iterator[Arrays], start: int, *, faithful: bool) -> Iterator[pd.DataFrame]:
         if faithful:  # dtypes follow from all cells together
             whole = list(parts)
             attributes = [part[0] for part in whole if part[0] is not None]
             parts = iter(
                 [(np.concatenate(attributes) if attributes else None, np.concatenate([it[1] for it in whole]))]
             )
-        start = 0
         for attributes_part, features in parts:
             yield self.table.frame(attributes_part, features, start=start, faithful=faithful)
             start += len(features)
 
-    def _decoded(self, n: SupportsIndex, seed: int | None, replay: int | None) -> Iterator[Arrays]:
-        """Examples as decoded arrays, block by block; at least one block, which may be empty."""
+    def _decoded(
+        self, n: SupportsIndex, seed: int | None, shard: tuple[int, int] | str | None, replay: int | None
+    ) -> tuple[int, Iterator[Arrays]]:
+        """The first example's number, and examples as decoded arrays, block by block: at least one, maybe empty."""
         count = _count(n)
-        if replay is not None and seed is not None:
-            raise UsageError("a replay has its own seed; give seed or replay, not both", where="seed")
+        part = Shard.read(shard)
+        if replay is not None and (seed is not None or shard is not None):
+            name = "seed" if seed is not None else "shard"
+            raise UsageError(f"a replay has its own seed; give {name} or replay, not both", where=name)
         if replay is not None:
-            noise = self._replayed(replay)
-        else:
-            noise = self._blocks(secrets.randbits(64) if seed is None else _seed(seed))
-        return self._cut(noise, count, faithful=replay is not None)
+            return 0, self._cut(self._replayed(replay), 0, count, faithful=True)
+        if shard is not None and seed is None:
+            raise UsageError("the parts of one sample need one seed", where="seed")
+        first, stop = part.span(count)
+        number, skipped = divmod(first, self._block_examples())
+        noise = self._blocks(secrets.randbits(64) if seed is None else _seed(seed), number)
+        return first, self._cut(noise, skipped, stop - first, faithful=False)
 
     def _cut(
-        self, noise: Iterator[tuple[torch.Tensor, torch.Tensor]], count: int, *, faithful: bool
+        self, noise: Iterator[tuple[torch.Tensor, torch.Tensor]], skipped: int, left: int, *, faithful: bool
     ) -> Iterator[Arrays]:
-        left = count
         while True:
             attributes, scales, features = self.raw(*next(noise), faithful=faithful)
-            rows = min(left, len(features))
+            rows = slice(skipped, min(skipped + left, len(features)))
             yield self.table.decode(
-                None if attributes is None else attributes[:rows],
-                None if scales is None else scales[:rows],
-                features[:rows],
+                None if attributes is None else attributes[rows],
+                None if scales is None else scales[rows],
+                features[rows],
                 faithful=faithful,
             )
-            left -= rows
+            left -= rows.stop - rows.start
+            skipped = 0
             if not left:
                 return
 
-    def _blocks(self, key: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Endless noise; block k depends on (key, k) alone."""
-        size = max(1, min(BLOCK_EXAMPLES, BLOCK_NUMBERS // self._numbers()))
+    def _block_examples(self) -> int:
+        return max(1, min(BLOCK_EXAMPLES, BLOCK_NUMBERS // self._numbers()))
+
+    def _blocks(self, key: int, first: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Endless noise from block ``first`` on; block k depends on (key, k) alone."""
+        size = self._block_examples()
         self._check_room(size)
         shapes = self._shapes(size)
-        for number in itertools.count():
+        for number in itertools.count(first):
             random = CounterDraws(key, number).generator
-            first, second = (torch.from_numpy(random.standard_normal(shape, dtype=np.float32)) for shape in shapes)
-            yield first, second
+            one, other = (torch.from_numpy(random.standard_normal(shape, dtype=np.float32)) for shape in shapes)
+            yield one, other
 
     def _replayed(self, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The noise that the original draws from PyTorch's generator, batch by batch."""

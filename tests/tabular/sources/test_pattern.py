@@ -126,6 +126,13 @@ def test_as_many_values_as_the_original_had():
     assert list(found) == ["a", "b", "a(0)", "b(0)", "a(1)"] * 2 + ["a"]
 
 
+def test_very_many_values_are_not_made_before_they_are_needed():
+    begun = time.thread_time()
+    maker = source("[ab]", rule="match", distinct=5_000_000)
+    assert list(maker.resume().take(3)) == list(maker.start(Random(1)).take(3)) == ["a", "b", "a(0)"]
+    assert time.thread_time() - begun < 1.0
+
+
 def test_values_repeat_as_often_as_in_the_original():
     found = source("\\d{3}", rule="scale", repeats=repeats([2, 3], [0.5, 0.5])).start(Random(1)).take(400)
     lengths = {len(list(group)) for _, group in itertools.groupby(found[:-3])}

@@ -14,12 +14,12 @@ import pandas as pd
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.format.document import Fields
 from modelcrate.tabular.anonymisation import load_fakers
-from modelcrate.tabular.cells import CELL_TYPES
+from modelcrate.tabular.cells import CATEGORIES_LIMIT, CELL_TYPES
 from modelcrate.tabular.draws import LegacyDraws
 from modelcrate.tabular.keywords import KNOWN, Value, checked
 from modelcrate.tabular.randomstate import WORDS, Twister
 from modelcrate.tabular.sources.base import Left, Maker, Repeats, Source, cells, own
-from modelcrate.tabular.sources.pattern import DISTINCT_LIMIT, RULES
+from modelcrate.tabular.sources.pattern import RULES
 
 ATTEMPTS = 1000
 """Draws after which Faker gives up to find a value that it has not given yet."""
@@ -108,7 +108,9 @@ class MadeUp(Source):
             locales=fields.texts("locales", max_items=LOCALES_LIMIT),
             rule=fields.text("rule", choices=RULES),
             missing=fields.nullable("missing", lambda name: fields.number(name, minimum=0.0, maximum=1.0)),
-            distinct=fields.nullable("distinct", lambda name: fields.integer(name, minimum=0, maximum=DISTINCT_LIMIT)),
+            distinct=fields.nullable(
+                "distinct", lambda name: fields.integer(name, minimum=0, maximum=CATEGORIES_LIMIT)
+            ),
             repeats=fields.nullable("repeats", lambda name: Repeats.from_document(fields.fields(name))),
             seed=fields.nullable("seed", lambda name: fields.integer(name, minimum=0, maximum=2**32 - 1)),
             twisted=tuple(
@@ -183,7 +185,7 @@ class MadeUp(Source):
 
 def _cells(fields: Fields, name: str) -> tuple[object, ...]:
     found: list[object] = []
-    for where, item in fields.each(name, max_items=DISTINCT_LIMIT):
+    for where, item in fields.each(name, max_items=CATEGORIES_LIMIT):
         if item is not None and not isinstance(item, (*CELL_TYPES, np.generic)):
             raise FormatError("expected a cell", where=where)
         found.append(item)

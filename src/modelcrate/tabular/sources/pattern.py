@@ -13,6 +13,7 @@ import numpy as np
 
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
+from modelcrate.tabular.cells import CATEGORIES_LIMIT
 from modelcrate.tabular.draws import LegacyDraws
 from modelcrate.tabular.identifiers import Texts, enumerate_pattern
 from modelcrate.tabular.randomstate import SEED_BOUND, Twister
@@ -20,8 +21,6 @@ from modelcrate.tabular.sources.base import BLOCK, Left, Maker, Repeats, Source,
 
 RULES = ("any", "unique", "match", "scale")
 """Values may repeat, never do, are as many as the original had, or repeat as often as the original's did."""
-DISTINCT_LIMIT = 100_000_000
-"""Distinct values of one column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,7 +54,9 @@ class Pattern(Source):
             pattern=pattern,
             rule=fields.text("rule", choices=RULES),
             scrambled=fields.boolean("scrambled"),
-            distinct=fields.nullable("distinct", lambda name: fields.integer(name, minimum=1, maximum=DISTINCT_LIMIT)),
+            distinct=fields.nullable(
+                "distinct", lambda name: fields.integer(name, minimum=1, maximum=CATEGORIES_LIMIT)
+            ),
             repeats=fields.nullable("repeats", lambda name: Repeats.from_document(fields.fields(name))),
             capacity=fields.number("capacity", minimum=0.0),
             made=read_count(fields, "made"),
@@ -112,11 +113,17 @@ class Pattern(Source):
     def start(self, random: Random) -> Maker:
         return _Fresh(self, own(random))
 
-    def values(self) -> list[str]:
-        """The distinct values of the rule ``match``."""
+    def values(self, start: int, stop: int) -> list[str]:
+        """Distinct values of the rule ``match``, of which there are more than texts where the original had more."""
         assert self.distinct is not None
-        found = self.texts.span(0, self.distinct)
-        return found + beyond(found, self.distinct - len(found))
+        stop, size = min(stop, self.distinct), self.texts.size
+        found = self.texts.span(start, stop)
+        rest = range(max(start, size) - size, stop - size)
+        number = number_of(self.texts.text(size - 1)) if rest else None
+        if number is not None:
+            return found + [str(number + 1 + step) for step in rest]
+        some = min(size, self.distinct - size)
+        return found + [f"{self.texts.text(step % some)}({step // some})" for step in rest]
 
 
 def beyond(template: list[str], count: int) -> list[str]:
@@ -149,7 +156,6 @@ class _Resumed(Maker):
         self.made = 0 if source.rule in ("match", "scale") else source.made
         self.spare = source.spare
         self.left = source.left.copy()
-        self.values: list[str] | None = None
 
     def take(self, rows: int) -> np.ndarray:
         if self.source.rule == "match":
@@ -190,9 +196,7 @@ class _Resumed(Maker):
         return found
 
     def _matching(self, rows: int) -> list[object]:
-        if self.values is None:
-            self.values = self.source.values()
-        return _cycled([*self.values[:rows]], rows)
+        return _cycled([*self.source.values(0, rows)], rows)
 
     def _scaled(self, rows: int) -> list[object]:
         repeats = self.source.repeats
@@ -233,8 +237,7 @@ class _Fresh(Maker):
         self.order = random.getrandbits(64)
         self.row = 0
         self.left = Left()
-        self.values = source.values() if source.rule == "match" else None
-        self.size = source.texts.size if self.values is None else len(self.values)
+        self.size = source.texts.size if source.distinct is None else source.distinct
         self.block: tuple[int, list[int]] | None = None
 
     def take(self, rows: int) -> np.ndarray:
@@ -274,7 +277,8 @@ class _Fresh(Maker):
         return [texts[place] for place in self.block[1][first - base : last - base]]
 
     def _span(self, start: int, stop: int) -> list[str]:
-        return self.source.texts.span(start, stop) if self.values is None else self.values[start:stop]
+        given = self.source
+        return given.texts.span(start, stop) if given.distinct is None else given.values(start, stop)
 
     def _scaled(self, rows: int) -> list[object]:
         assert self.source.repeats is not None

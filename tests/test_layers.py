@@ -23,7 +23,7 @@ LAYERS: dict[str, int] = {
     "crate": 4, "crate_writer": 4, "stored": 4, "parts": 4, "models": 4, "module_parts": 4, "synthesizer_parts": 4,
     "series_parts": 4,
     "values_parts": 4, "device_errors": 4,
-    "inspection": 4, "verification": 4, "checkpoint": 4, "inference": 4, "legacy": 4,
+    "inspection": 4, "verification": 4, "disclosure": 4, "redaction": 4, "checkpoint": 4, "inference": 4, "legacy": 4,
     "cli": 5, "integrations": 5, "__main__": 5,
 }  # fmt: skip
 """The layer of every module and folder right below ``modelcrate``; a new one is added here, with thought."""

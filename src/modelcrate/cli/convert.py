@@ -45,6 +45,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="keep the tensors alone, as one state dict under their dotted paths; the way to take the weights out of"
         " TorchScript, whose code is listed and left behind",
     )
+    parser.add_argument(
+        "--redact",
+        metavar="WHAT",
+        help="take learnt values out: min-max (the least and greatest values seen), rare-categories=5 (those of fewer"
+        " than five training rows; =5/2000 of so many, =0.25%% of sampled rows); a source may then be a crate",
+    )
     parser.add_argument("--force", action="store_true", help="replace crates that exist already")
     parser.add_argument("--json", action="store_true", help="one JSON object a crate on stdout")
     parser.set_defaults(run=run)
@@ -66,6 +72,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
                 form="folder" if options.folder else "file",
                 digest=options.digest,
                 weights_only=options.weights_only,
+                redact=options.redact,
             )
             _report(source, target, conversion, output)
             progress.advance(1)
@@ -75,8 +82,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
 def _export(jobs: list[tuple[Path, Path]], options: argparse.Namespace, output: Output) -> int:
     from modelcrate.legacy.export import export
 
-    if options.folder:
-        raise UsageError("--folder is for crates", where=f"--to {options.to}")
+    if options.folder or options.redact:
+        raise UsageError("--folder and --redact are for crates", where=f"--to {options.to}")
     with output.progress("converting", len(jobs)) as progress:
         for source, target in jobs:
             done = export(source, target, to=options.to, overwrite=options.force, weights_only=options.weights_only)
@@ -129,6 +136,7 @@ def _report(source: Path, target: Path, conversion: Conversion, output: Output) 
                 "identity": str(conversion.identity),
                 "omitted": omitted,
                 "notes": list(conversion.notes),
+                "undisclosed": conversion.undisclosed,
             }
         )
     else:
@@ -137,3 +145,5 @@ def _report(source: Path, target: Path, conversion: Conversion, output: Output) 
         output.say(f"left out {item['what']} ({item['where']}): {item['why']}")
     for note in conversion.notes:
         output.say(f"note: {note}")
+    if conversion.undisclosed is not None:
+        output.say(f"{source} discloses what the crate does not: {conversion.undisclosed}")

@@ -26,6 +26,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("--tensors", action="store_true", help="list the tensors")
     parser.add_argument("--state", action="store_true", help="list what the state documents hold, place by place")
     parser.add_argument("--all", action="store_true", help="list without shortening")
+    parser.add_argument(
+        "--privacy",
+        action="store_true",
+        help="list what CRATE (or a legacy file) discloses of its training data, column by column",
+    )
     parser.add_argument("--no-verify", action="store_true", help="don't compare digests first")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.set_defaults(run=run)
@@ -33,6 +38,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace, output: Output) -> int:
     """Print the inspection."""
+    if options.privacy:
+        from modelcrate.cli.privacy import show
+
+        return show(options.path, options, output)
     from modelcrate.inspection import inspect
 
     inspection = inspect(options.path, verify=not options.no_verify)

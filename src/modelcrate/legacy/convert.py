@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +12,7 @@ from modelcrate.crate_writer import Form, write_crate
 from modelcrate.errors import MismatchError, UnsupportedError, UsageError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest, digest_of
 from modelcrate.format.manifest import Manifest, Omission, Provenance, Source, identity
+from modelcrate.legacy.disclosure import beyond, leaks
 from modelcrate.legacy.families import ctgan, ctgan_02, gretel_actgan, gretel_dgan, sdv1, sdv17
 from modelcrate.legacy.families.gretel_actgan import Translation
 from modelcrate.legacy.reader import LegacyFile, map_file, read_for_conversion
@@ -34,12 +36,16 @@ ROOT: Final = "model"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """What became of a legacy file: the manifest of the crate, its identity, what was left out and why, remarks."""
+    """What became of a file: the manifest of the crate, its identity, what was left out and why, remarks.
+
+    ``undisclosed``: what the source says about its training rows and its machine and the crate does not, in one line.
+    """
 
     manifest: Manifest
     identity: Digest
     omitted: tuple[Omission, ...]
     notes: tuple[str, ...]
+    undisclosed: str | None = None
 
 
 def convert(
@@ -50,6 +56,7 @@ def convert(
     form: Form = "file",
     digest: str = DEFAULT_ALGORITHM,
     weights_only: bool = False,
+    redact: str | None = None,
     limits: Limits = DEFAULT,
 ) -> Conversion:
     """Convert the legacy file ``source`` into the crate ``target``. Nothing in the source is executed or imported.
@@ -57,21 +64,17 @@ def convert(
     Models of a known library become what they are here; a file of ``torch.save``, or a pickle that holds tensors, is
     carried as :mod:`modelcrate.legacy.families.torch_values` says. ``weights_only`` keeps the tensors alone, as one
     state dict; it is the only way to take anything out of TorchScript, whose code is listed and left behind.
+    ``redact`` takes learnt values out, as :func:`modelcrate.redaction.redact` says; the source may then be a crate.
     The same source gives the same bytes. Raises FormatError for a file that is no pickle or contradicts itself,
     PolicyError where it asks for code to be run, UnsupportedError for a model that is not known or holds what a crate
     can't carry (each with the attribute's path), LimitError, StorageError; nothing is left behind then.
     """
     refuse_same_file(source, target)
+    if redact is not None:
+        return _redacted(source, target, redact, overwrite, form, digest, limits)
     legacy = read_for_conversion(source, limits=limits, name=ROOT, script=weights_only)
     kind = legacy.root.class_name
-    translate = _family(legacy, weights_only)
-    if translate is None:
-        raise UnsupportedError(
-            f"no known model: the file holds {legacy.root.describe()}",
-            where=os.fspath(source),
-            hint=f"known are {', '.join(sorted(FAMILIES))}",
-        )
-    found = translate(legacy.root)
+    found = translate_file(legacy, source, weights_only=weights_only)
     check_translation(found)
     data = map_file(source)
     provenance = Provenance(
@@ -98,7 +101,48 @@ def convert(
         identity=identity(manifest.to_bytes()),
         omitted=tuple(found.omitted),
         notes=tuple(found.notes),
+        undisclosed=beyond(leaks(legacy, limits=limits)),
     )
+
+
+def _redacted(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    what: str,
+    overwrite: bool,
+    form: Form,
+    digest: str,
+    limits: Limits,
+) -> Conversion:
+    """A crate, or a legacy file by way of one in a temporary folder, without ``what``."""
+    from modelcrate.redaction import Redaction, redact
+
+    Redaction.parse(what)
+    with tempfile.TemporaryDirectory(prefix="modelcrate-") as folder:
+        whole: Conversion | None = None
+        if not is_crate(source):
+            whole = convert(source, os.path.join(folder, "whole.crate"), limits=limits)
+            source = os.path.join(folder, "whole.crate")
+        done = redact(source, target, what, overwrite=overwrite, form=form, digest=digest, limits=limits)
+    return Conversion(
+        manifest=done.manifest,
+        identity=identity(done.manifest.to_bytes()),
+        omitted=(*(() if whole is None else whole.omitted), *done.omitted),
+        notes=() if whole is None else whole.notes,
+        undisclosed=None if whole is None else whole.undisclosed,
+    )
+
+
+def translate_file(legacy: LegacyFile, source: str | os.PathLike[str], *, weights_only: bool = False) -> Translation:
+    """The parts of a crate out of a legacy file that was read. Raises as :func:`convert`."""
+    translate = _family(legacy, weights_only)
+    if translate is None:
+        raise UnsupportedError(
+            f"no known model: the file holds {legacy.root.describe()}",
+            where=os.fspath(source),
+            hint="known are models of gretel-synthetics, ctgan and SDV, and files that hold tensors",
+        )
+    return translate(legacy.root)
 
 
 def _family(legacy: LegacyFile, weights_only: bool) -> Callable[[View], Translation] | None:
@@ -116,6 +160,19 @@ def _family(legacy: LegacyFile, weights_only: bool) -> Callable[[View], Translat
     if weights_only:
         return lambda view: torch_values.translate_weights(view, legacy.program)
     return torch_values.translate
+
+
+def is_crate(source: str | os.PathLike[str]) -> bool:
+    """Whether a path is a crate: a folder with a manifest, or a zip whose members are those of one."""
+    if os.path.isdir(source):
+        return True
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return "manifest.json" in archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError):
+        return False
 
 
 def refuse_same_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:

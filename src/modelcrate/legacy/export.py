@@ -14,7 +14,7 @@ import torch
 from modelcrate.crate import open as open_crate
 from modelcrate.errors import LimitError, UnsupportedError, UsageError
 from modelcrate.format.tensors import TensorData, serialize
-from modelcrate.legacy.convert import refuse_same_file
+from modelcrate.legacy.convert import is_crate, refuse_same_file
 from modelcrate.legacy.families.torch_module import is_module
 from modelcrate.legacy.read import values_of
 from modelcrate.legacy.reader import read_for_conversion
@@ -65,7 +65,7 @@ def export(
     if to not in FORMATS:
         raise UsageError(f"unknown format {to!r}", hint=f"one of {', '.join(FORMATS)}")
     refuse_same_file(source, target)
-    if _is_crate(source):
+    if is_crate(source):
         value = _crate_value(source, limits)
     else:
         value = values_of(read_for_conversion(source, limits=limits, script=True).root)
@@ -157,19 +157,6 @@ def _inner(item: object) -> list[tuple[object, object]]:
 
 
 # -- crates
-
-
-def _is_crate(source: str | os.PathLike[str]) -> bool:
-    """Whether a path is a crate: a folder with a manifest, or a zip whose members are those of one."""
-    if os.path.isdir(source):
-        return True
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(source) as archive:
-            return "manifest.json" in archive.namelist()
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError):
-        return False
 
 
 def _crate_value(source: str | os.PathLike[str], limits: Limits) -> Any:

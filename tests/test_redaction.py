@@ -1,0 +1,114 @@
+"""A redacted crate still samples, without what was taken out; where nothing sensible is left, it says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import modelcrate
+from modelcrate.disclosure import disclosed
+from modelcrate.errors import UnsupportedError, UsageError
+from modelcrate.redaction import Redaction, _counts, _explained, _rows, redact
+
+CORPUS = Path(__file__).resolve().parent / "corpus"
+
+
+def converted(case: str, folder: Path) -> Path:
+    crate = folder / "whole.crate"
+    modelcrate.convert(next((CORPUS / case).glob("model.*")), crate)
+    return crate
+
+
+def test_bounds_are_taken_out_and_sampling_goes_on(tmp_path: Path) -> None:
+    whole = converted("actgan/mixed", tmp_path)
+    done = redact(whole, tmp_path / "b.crate", "min-max")
+    assert "age" in done.omitted[0].where
+    assert "bound" in {item.kind for item in disclosed(whole)}
+    assert "bound" not in {item.kind for item in disclosed(tmp_path / "b.crate")}
+    with modelcrate.open(tmp_path / "b.crate") as crate:
+        assert crate.manifest.omitted[-1] == done.omitted[0]
+    before, after = (modelcrate.load(path).sample(500, seed=3) for path in (whole, tmp_path / "b.crate"))
+    assert list(before.columns) == list(after.columns)
+    assert (before.dtypes == after.dtypes).all()
+
+
+def test_rare_categories_get_stand_ins_everywhere(tmp_path: Path) -> None:
+    whole = converted("ctgan/0_12_1_mixed", tmp_path)
+    done = modelcrate.convert(whole, tmp_path / "r.crate", redact="rare-categories=20/700")
+    assert [item.where for item in done.omitted] == ["k"]
+    kept = set(modelcrate.load(tmp_path / "r.crate").sample(3000, seed=1)["k"])
+    seen = set(modelcrate.load(whole).sample(3000, seed=1)["k"])
+    assert kept - seen
+    assert all(value.startswith("(rare ") for value in kept - seen)
+    gone = next(iter(seen - kept))
+    assert gone.encode() not in (tmp_path / "r.crate").read_bytes()
+    with pytest.raises(UsageError):
+        modelcrate.load(tmp_path / "r.crate").sample(1, conditions={"k": gone})
+
+
+def test_a_legacy_file_is_redacted_on_its_way(tmp_path: Path) -> None:
+    source = next((CORPUS / "ctgan" / "0_12_1_mixed").glob("model.*"))
+    done = modelcrate.convert(source, tmp_path / "r.crate", redact="rare-categories=3%")
+    assert "k" in {item.where for item in done.omitted}
+    assert done.undisclosed is not None
+
+
+def test_the_same_redaction_gives_the_same_bytes(tmp_path: Path) -> None:
+    whole = converted("actgan/mixed", tmp_path)
+    for name in ("a.crate", "b.crate"):
+        redact(whole, tmp_path / name, "min-max,rare-categories=5/600")
+    assert (tmp_path / "a.crate").read_bytes() == (tmp_path / "b.crate").read_bytes()
+
+
+def test_categories_whose_frequency_is_not_known_all_go(tmp_path: Path) -> None:
+    """A column written in binary digits keeps its values without saying how often each occurred."""
+    whole = converted("actgan/highcard_unicode", tmp_path)
+    done = redact(whole, tmp_path / "r.crate", "rare-categories=5/600")
+    assert any("not known" in item.what for item in done.omitted)
+    column = next(item.where for item in done.omitted if "not known" in item.what)
+    cells = modelcrate.load(tmp_path / "r.crate").sample(200, seed=1)[column].dropna()
+    assert cells.str.startswith("(rare ").all()
+
+
+@pytest.mark.parametrize(
+    ("case", "what", "error", "says"),
+    [
+        ("ctgan/0_12_1_tvae_mixed", "rare-categories=5/700", UnsupportedError, "vip"),
+        ("actgan/constraint_combos", "rare-categories=100000/600", UnsupportedError, "every category is rare"),
+        ("ctgan/0_12_1_mixed", "min-max, everything", UsageError, "everything"),
+        ("dgan/dgan_wide", "min-max", UnsupportedError, "only crates of tables"),
+    ],
+)
+def test_what_has_no_sense_is_refused(case: str, what: str, error: type[Exception], says: str, tmp_path: Path) -> None:
+    whole = converted(case, tmp_path)
+    with pytest.raises(error, match=says):
+        redact(whole, tmp_path / "r.crate", what)
+    assert not (tmp_path / "r.crate").exists()
+
+
+@pytest.mark.parametrize("counts", [[3, 40, 57], [1, 1, 98, 900], [211, 389]])
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_the_rows_behind_shares_are_found_again(counts: list[int], logarithmic: bool) -> None:
+    """CTGAN keeps the shares of log(count + 1): the number of rows can be solved for, and so can each count."""
+    held = np.log1p(counts) if logarithmic else np.array(counts, dtype=float)
+    shares = held / held.sum()
+    explained = _explained(shares)
+    assert sum(counts) in explained or any(sum(counts) % rows == 0 for rows in explained)
+    assert np.round(_counts(shares, sum(counts))).tolist() == counts
+
+
+def test_shares_that_no_number_of_rows_explains_ask_for_it(tmp_path: Path) -> None:
+    documents = {
+        "table": {"columns": [], "constraints": {"constraints": []}},
+        "sampler": {"columns": [{"name": "c", "categories": 2}], "cumulative": np.array([1 / np.pi, 1.0])},
+        "transformer": {"columns": [{"name": "c", "encoding": {"categories": ["x", "y"]}}]},
+    }
+    with pytest.raises(UsageError, match="how many rows"):
+        _rows(documents)
+
+
+def test_a_redaction_is_read_from_text() -> None:
+    assert Redaction.parse("min-max, rare-categories=5/2000") == Redaction(bounds=True, count=5, rows=2000)
+    assert Redaction.parse("rare-categories=0.25%") == Redaction(share=0.0025)

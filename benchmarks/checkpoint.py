@@ -6,7 +6,8 @@ A size is the bytes of the parameters; with the two moments of AdamW a checkpoin
 runs in a process of its own, in an order that changes from round to round; times are medians, ratios are medians of the
 ratios within each round. modelcrate's saves end after fsync, the others' end in the page cache ("+ fsync" shows what
 durable ones take). "stall" is the time for which a background save keeps training waiting; the second one of a process
-is timed, which finds its memory already there. Resuming copies into a live network and a live optimizer.
+is timed, which finds its memory already there. Resuming copies into a live network and a live optimizer, from files in
+the page cache.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from load_save import judged, keep, machine, noted, rotated
+from load_save import judged, keep, machine, noted, rotated, warm
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 WIDTH = 1024
@@ -156,8 +157,13 @@ def prepare(step: str, network: Any, optimizer: Any) -> tuple[Callable[[], objec
 
         return lambda: waited(save()), save
     verify = not step.endswith("verify=False")
+
+    def save_and_read() -> None:
+        modelcrate.save_checkpoint("x.crate", networks=network, optimizers=optimizer)
+        warm(Path("x.crate"))  # what goes past the page cache is not in it
+
     return (
-        lambda: modelcrate.save_checkpoint("x.crate", networks=network, optimizers=optimizer),
+        save_and_read,
         lambda: discard(modelcrate.load_checkpoint("x.crate", verify=verify).restore(network, optimizer)),
     )
 

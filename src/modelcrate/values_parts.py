@@ -183,7 +183,7 @@ def load_state_dict(component: StoredComponent, device: torch.device) -> Ordered
         metadata = nested.decode(fields.value("metadata"), where=fields.path("metadata"), tensors={})
         if type(metadata) is not dict:
             raise FormatError("expected a map", where=fields.path("metadata"))
-        found._metadata = OrderedDict(metadata)  # type: ignore[attr-defined]  # as Module.state_dict() does
+        vars(found)["_metadata"] = OrderedDict(metadata)  # where Module.state_dict() puts it
     fields.finish()
     return found
 

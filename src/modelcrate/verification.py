@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -80,7 +81,7 @@ def _content(crate: Crate, schemas: bool) -> list[ModelcrateError]:
     if schemas:
         checks.append(lambda: _check_manifest_schema(crate))
     for component in crate.values():
-        checks.append(lambda it=component: _check_component(it, schemas))  # type: ignore[misc]
+        checks.append(functools.partial(_check_component, component, schemas))
     problems: list[ModelcrateError] = []
     for check in checks:
         try:

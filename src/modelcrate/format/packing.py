@@ -116,12 +116,13 @@ class Encoder:
             self.out.append(0x80 | len(value))
         else:
             self._length(len(value), _MAP)
-        for key in value:
-            if type(key) is not str:
-                raise Unencodable(f"a key of type {type(key).__name__}")
-        for key in sorted(value):  # type: ignore[type-var]  # all of them are text
+        keys = [key for key in value if type(key) is str]
+        if len(keys) != len(value):
+            other = next(key for key in value if type(key) is not str)
+            raise Unencodable(f"a key of type {type(other).__name__}")
+        for key in sorted(keys):
             try:
-                self.write_text(key, depth)  # type: ignore[arg-type]
+                self.write_text(key, depth)
                 self.value(value[key], depth + 1)
             except Unencodable as error:
                 error.steps.append(f".{key}")

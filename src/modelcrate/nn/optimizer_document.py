@@ -123,7 +123,8 @@ def read_column(
         state[index][key] = value
 
     def take(name: str, where: str) -> torch.Tensor:
-        return nested.decode({"@tensor": name}, where=where, tensors=tensors, used=used)  # type: ignore[no-any-return]
+        found: torch.Tensor = nested.decode({"@tensor": name}, where=where, tensors=tensors, used=used)
+        return found
 
     for index in _indices(column, "tensors", count):
         put(index, take(f"{prefix}.{index}", column.path("tensors")), column.path("tensors"))

@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -60,7 +60,8 @@ class RandomState:
 
         Raises UsageError for an object that is no generator, or whose kind is unknown.
         """
-        devices = torch.cuda.device_count() if torch.cuda.is_available() and torch.cuda.is_initialized() else 0  # type: ignore[no-untyped-call]
+        used: bool = torch.cuda.is_available() and cast(Any, torch.cuda).is_initialized()  # torch left it untyped
+        devices = torch.cuda.device_count() if used else 0
         return cls(
             python=_capture_python(random.getstate()),
             numpy=_capture_legacy(np.random.get_state(legacy=False), where=f"{where}.numpy"),
@@ -103,7 +104,7 @@ class RandomState:
             python=_as_map(values["python"]),
             numpy=_as_map(values["numpy"]),
             torch=values["torch"],
-            cuda=tuple(values["cuda"]),  # type: ignore[arg-type]
+            cuda=tuple(cast("list[Value]", values["cuda"])),  # read one by one above
             own=found,
         )
 

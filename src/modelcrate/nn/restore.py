@@ -8,6 +8,7 @@ attribute. No state-dict hook of a module runs on names from a file.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -270,9 +271,8 @@ def _part(parts: Mapping[str, nn.Module], path: str, where: str) -> nn.Module:
 
 
 def _table(slot: Slot) -> dict[str, torch.Tensor | None]:
-    table: dict[str, torch.Tensor | None] = (
-        slot.module._parameters if slot.kind == "parameter" else slot.module._buffers  # type: ignore[assignment]
-    )
+    tables: Any = (slot.module._parameters, slot.module._buffers)  # typed apart, and used alike
+    table: dict[str, torch.Tensor | None] = tables[0 if slot.kind == "parameter" else 1]
     return table
 
 

@@ -170,8 +170,9 @@ def _override(made: nn.Module, name: str, spec: TensorSpec, where: str) -> None:
 
 def _put(made: nn.Module, name: str, kind: str, value: torch.Tensor | None) -> None:
     """Register a tensor under its kind; through ``setattr`` where the name is known, which recurrent layers rely on."""
+    parameter: nn.Parameter | None = None
     if kind == "parameter" and value is not None:
-        value = nn.Parameter(value, requires_grad=is_real_or_complex(value.dtype))
+        value = parameter = nn.Parameter(value, requires_grad=is_real_or_complex(value.dtype))
     table = made._parameters if kind == "parameter" else made._buffers
     if name in table:
         setattr(made, name, value)
@@ -179,7 +180,7 @@ def _put(made: nn.Module, name: str, kind: str, value: torch.Tensor | None) -> N
         made._parameters.pop(name, None)
         made._buffers.pop(name, None)
         if kind == "parameter":
-            made.register_parameter(name, value)  # type: ignore[arg-type]  # made a Parameter above
+            made.register_parameter(name, parameter)
         else:
             made.register_buffer(name, value)
     if kind == "transient":

@@ -30,6 +30,10 @@ class Draws(Protocol):
         """The numbers below ``size`` in random order, shape (size,)."""
         ...
 
+    def aside(self) -> Draws:
+        """A stream for numbers that the original draws beside this one, from where it stands."""
+        ...
+
 
 class CounterDraws:
     """Draws from Philox 4x64 keyed by (seed, block): any block can be made without those before it."""
@@ -54,6 +58,9 @@ class CounterDraws:
     def permutation(self, size: int) -> np.ndarray:
         return self.generator.permutation(size)
 
+    def aside(self) -> Draws:
+        return self
+
 
 class LegacyDraws:
     """Draws from NumPy's legacy Mersenne Twister, in the order of the calls that upstream makes on ``numpy.random``."""
@@ -75,6 +82,11 @@ class LegacyDraws:
 
     def permutation(self, size: int) -> np.ndarray:
         return self.state.permutation(size)
+
+    def aside(self) -> Draws:
+        state = np.random.RandomState()
+        state.set_state(self.state.get_state())
+        return LegacyDraws(state)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,8 +75,6 @@ CURVES = ("normal", "log", "clusters")
 """The last bit of these depends on the processor and on the release of NumPy or SciPy."""
 
 FORWARD_DIFFERS = {
-    # the original draws the noise from a generator that it then puts back, so that the next draw repeats it
-    "frequency_ints",
     # of these two the original takes a missing cell for a category that it never saw, and draws one at random
     "label_Int64",
     "uniform_category_none",

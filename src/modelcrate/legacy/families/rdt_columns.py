@@ -291,7 +291,8 @@ def _label(view: View) -> Document:
 
 
 def _frequency(view: View) -> Document:
-    return rdt.frequency(view, "_is_integer")
+    found = rdt.frequency(view, "_is_integer")
+    return {**found, "aside": True} if found["noise"] else found
 
 
 # -- dates

@@ -21,7 +21,10 @@ END_MARGIN = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frequency(TableEncoding):
-    """Each category owns an interval of [0, 1] as long as its share; ``edges`` are the k+1 ends of the k intervals."""
+    """Each category owns an interval of [0, 1] as long as its share; ``starts`` and ``ends`` have shape (k,).
+
+    ``noise``: a known cell lies about its interval's mean; with ``aside`` that number is drawn beside all others.
+    """
 
     tag: ClassVar[str] = "frequency"
     dtype: np.dtype[np.generic]
@@ -31,6 +34,7 @@ class Frequency(TableEncoding):
     means: np.ndarray
     deviations: np.ndarray
     noise: bool
+    aside: bool = False
 
     @classmethod
     def from_document(cls, fields: Fields) -> Frequency:
@@ -42,6 +46,7 @@ class Frequency(TableEncoding):
             means=fields.array("means", dtype="float64"),
             deviations=fields.array("deviations", dtype="float64"),
             noise=fields.boolean("noise"),
+            aside=fields.optional("aside", fields.boolean, False),
         )
         fields.finish()
         arrays = (found.starts, found.ends, found.means, found.deviations)
@@ -55,7 +60,7 @@ class Frequency(TableEncoding):
         return found
 
     def to_document(self) -> dict[str, Any]:
-        return {
+        document = {
             "type": self.tag,
             "dtype": self.dtype.name,
             "categories": self.categories.to_document(),
@@ -65,6 +70,7 @@ class Frequency(TableEncoding):
             "deviations": self.deviations,
             "noise": self.noise,
         }
+        return {**document, "aside": True} if self.aside else document
 
     def derived(self) -> list[tuple[str, int]]:
         return [("category", len(self.categories)), ("frequency", len(self.categories))]
@@ -84,12 +90,13 @@ class Frequency(TableEncoding):
 
     def forward(self, value: object, draws: Draws) -> list[object]:
         code = self.categories.find(value)
+        noise = draws.aside() if self.aside else draws
         other = int(draws.integers(len(self.categories), 1)[0])  # upstream draws this for known values too
         if code is None:
             code = other
         if not self.noise:
             return [float(self.means[code])]
-        noised = draws.normal(1)[0] * self.deviations[code] + self.means[code]
+        noised = noise.normal(1)[0] * self.deviations[code] + self.means[code]
         return [float(np.clip(noised, self.starts[code], self.ends[code] - END_MARGIN))]
 
     def knows(self, value: object) -> bool:

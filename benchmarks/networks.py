@@ -3,11 +3,12 @@
     python benchmarks/networks.py [--networks resnet50 transformer many] [--rounds 3] [--json FILE] [--folder DIR]
 
 ``resnet50`` is that network, 161 parameters and 159 buffers, 102 MB; ``transformer`` is an embedding and 28 encoder
-layers of width 1024, 337 parameters, 1.6 GB; ``many`` is 10,000 small layers, 20,000 tensors, 3 MB. Every step runs in a process of its own, in an order that changes from
-round to round, the file in the page cache; ratios are medians of the ratios within each round. A crate's save ends
-after fsync, torch's ends in the page cache: "+ fsync" shows what a durable one takes, and both are compared. ``torch.load`` gives a state dict
-only; "into a module" is what makes a network of it: built, then filled ("assign": on the meta device, then assigned).
-Mapped loads pay at the first touch of a page, so each load is also timed with every byte read once ("+ touch").
+layers of width 1024, 337 parameters, 1.6 GB; ``many`` is 10,000 small layers, 20,000 tensors, 3 MB. Every step runs in
+a process of its own, in an order that changes from round to round, the file in the page cache; ratios are medians of
+the ratios within each round. A crate's save ends after fsync, torch's ends in the page cache: "+ fsync" shows what a
+durable one takes, and both are compared. ``torch.load`` gives a state dict only; "into a module" is what makes a
+network of it: built, then filled ("assign": on the meta device, then assigned). Mapped loads pay at the first touch of
+a page, so each load is also timed with every byte read once ("+ touch").
 """
 
 from __future__ import annotations

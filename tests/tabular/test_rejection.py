@@ -75,10 +75,12 @@ def test_of_several_shortages_the_worst_is_told():
         shortages.note(searched(cells, rounds, wanted=wanted))
     text = shortages.report()
     assert text is not None
-    assert text.startswith("only 15 of 27 rows") and "age=99" in text and "1 more set" in text
+    assert text.startswith("only 15 of 27 rows")
+    assert "age=99" in text
+    assert "1 more set" in text
     nothing = Shortages()
     nothing.note(searched({"age": 99}, 1))
-    with pytest.raises(UsageError, match="no row satisfies.*0 of 4 candidates had age=99"):
+    with pytest.raises(UsageError, match=r"no row satisfies.*0 of 4 candidates had age=99"):
         nothing.report()
     assert Shortages().report() is None
 

@@ -41,7 +41,7 @@ class StandIn:
         return made
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        del self.__dict__["_given"]
+        self.__dict__.pop("_given", None)
         self.__dict__.update(state)
 
     def __reduce_ex__(self, protocol: int) -> Any:

@@ -26,10 +26,14 @@ from torch import nn
 
 import modelcrate as mc
 from modelcrate import models as models_module
-from modelcrate.errors import LimitError, MismatchError, ModelcrateError, UnsupportedError, UsageError
+from modelcrate.errors import FormatError, LimitError, MismatchError, ModelcrateError, UnsupportedError, UsageError
+from modelcrate.format.document import Fields
 from modelcrate.legacy.dump import INERT, view_of
+from modelcrate.legacy.families import rdt
 from modelcrate.legacy.read import values_of
 from modelcrate.legacy.record import Name, Record
+from modelcrate.tabular.columns import read_matrix_encoding
+from modelcrate.tabular.draws import CounterDraws, Reversal
 
 CORPUS = Path(__file__).resolve().parents[1] / "corpus"
 FILES = {
@@ -434,3 +438,22 @@ def test_tensors_on_a_gpu_are_copied_and_stay_where_they_are() -> None:
     assert found["weight"].untyped_storage().data_ptr() == found["view"].untyped_storage().data_ptr()
     assert {name: (id(it), it.data_ptr()) for name, it in layer.named_parameters()} == before
     assert all(it.is_cuda for it in layer.parameters())
+
+
+def test_a_binary_encoder_that_saw_no_column_of_objects_gives_0_and_1() -> None:
+    """Whole numbers and truth values pass through the original's encoder as they are, and come out as one digit."""
+    package = "category_encoders"
+    ordinal = made_up(f"{package}.ordinal", "OrdinalEncoder")()
+    ordinal.__setstate__({"mapping": []})
+    base = made_up(f"{package}.basen", "BaseNEncoder")()
+    base.__setstate__({"base": 2, "drop_invariant": False, "ordinal_encoder": ordinal})
+    outer = made_up(f"{package}.binary", "BinaryEncoder")()
+    outer.__setstate__({"base_n_encoder": base})
+    transform = made_up("gretel_synthetics.actgan.transformers", "BinaryEncodingTransformer")()
+    transform.__setstate__({"encoder": outer, "dummies": [0]})
+    encoding = read_matrix_encoding(Fields(rdt.binary(view_of(transform)), "encoding"))
+    how = Reversal(draws=CounterDraws(0, 0))
+    assert encoding.decode(np.array([[0.2], [0.9]], dtype=np.float32), how).tolist() == [0, 1]
+    transform.__setstate__({"dummies": [0, 1]})
+    with pytest.raises(FormatError, match="mappings"):
+        rdt.binary(view_of(transform))

@@ -209,6 +209,10 @@ def binary(view: View) -> Document:
         raise UnsupportedError("a binary encoder with unusual settings", where=inner.path)
     ordinal = inner["ordinal_encoder"].attributes("category_encoders.ordinal.OrdinalEncoder")
     mappings = ordinal["mapping"].items()
+    if not mappings and len(view["dummies"].items()) == 1:
+        # The encoder looks for columns of objects: one of whole numbers or truth values went into the matrix as it was,
+        # and comes out of it as 0 or 1.
+        return {"type": "binary", "dtype": "int64", "digits": 1, "categories": [1], "fallbacks": [0]}
     if len(mappings) != 1:
         raise FormatError("an encoder of one column with several mappings", where=ordinal["mapping"].path)
     mapping = mappings[0].mapping()

@@ -134,7 +134,7 @@ def test_a_module_that_was_changed_after_it_was_built_is_not_saved(tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("thing", [{"a": torch.zeros(2)}, 3, None, "text"], ids=repr)
+@pytest.mark.parametrize("thing", [{"a": "b"}, 3, None, "text"], ids=repr)
 def test_what_can_not_be_saved_is_told_what_to_do(tmp_path: Path, thing: object) -> None:
     with pytest.raises(UsageError):
         mc.save(thing, tmp_path / "x")

@@ -247,6 +247,8 @@ def test_a_kernel_estimate_is_named_as_left_out():
     assert "kernel estimate of the column 'b.value'" in omission.what
     assert "training column" in found.notes[0]
     assert found.model[1]["replay"] is None
+    (omission,) = [each for each in translate(root("copulagan_kernel")).omitted if "kernel" in each.what]
+    assert omission.what == "the kernel estimate of the column 'b'"
 
 
 def test_a_summary_of_a_few_rows_is_refused(tmp_path):

@@ -127,10 +127,15 @@ def joint(view: View) -> Document:
 
 
 def summarised(columns: Iterable[Document]) -> list[str]:
-    """The names of columns whose distribution is kept as quantiles; of a joint distribution or of a table."""
+    """The names of columns whose distribution is kept as quantiles; of a joint distribution or of a table.
+
+    A column between two encodings goes by the name that it has in the table.
+    """
+    known = list(columns)
+    outer = {output: column["name"] for column in known for output in column.get("outputs", ())}
     return [
-        column["name"]
-        for column in columns
+        outer.get(column["name"], column["name"])
+        for column in known
         if (column.get("distribution") or column["encoding"].get("distribution") or {}).get("type") == "quantiles"
     ]
 

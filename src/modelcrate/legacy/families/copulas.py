@@ -132,9 +132,9 @@ def summarised(columns: Iterable[Document]) -> list[str]:
     A column between two encodings goes by the name that it has in the table.
     """
     known = list(columns)
-    outer = {output: column["name"] for column in known for output in column.get("outputs", ())}
+    outer: dict[str, str] = {output: column["name"] for column in known for output in column.get("outputs", ())}
     return [
-        outer.get(column["name"], column["name"])
+        outer.get(str(column["name"]), str(column["name"]))
         for column in known
         if (column.get("distribution") or column["encoding"].get("distribution") or {}).get("type") == "quantiles"
     ]

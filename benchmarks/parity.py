@@ -66,8 +66,9 @@ def model_of(folder: Path) -> Path:
 
 def read_golden(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A golden frame as texts (missing cells as None), and what its description says of dtypes and cell types."""
-    texts = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=["\\N"]).astype(object)
     description = json.loads(path.with_suffix("").with_suffix(".dtypes.json").read_text(encoding="utf-8"))
+    names = [column["name"] for column in description["columns"]]  # pandas would name a nameless column itself
+    texts = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=["\\N"], header=0, names=names).astype(object)
     return texts.where(texts.notna(), None), description
 
 
@@ -516,8 +517,8 @@ def main() -> int:
         for file in [*chosen[:1], *chosen]:  # the first one twice: imports are not its conversion's seconds
             try:
                 found = report_on(file, Path(work))
-            except modelcrate.errors.ModelcrateError as error:
-                missed.append(f"{file.name}: {error}")
+            except Exception as error:  # what went wrong with one file must not hide the others
+                missed.append(f"{file.name}: {type(error).__name__}: {error}")
                 continue
             report[f"{file.family}/{file.name}"] = {"family": file.family, **found}
         for family in dict.fromkeys(file.family for file in chosen):

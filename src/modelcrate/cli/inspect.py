@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from modelcrate.cli.output import OK, Output, human_size
@@ -64,6 +64,12 @@ def run(options: argparse.Namespace, output: Output) -> int:
         output.line()
         output.line("hyperparameters")
         output.table([(name, _plain(value)) for name, value in sorted(manifest.hyperparameters.items())])
+    remarks = _replay_remarks(manifest.model.config) if manifest.model is not None else []
+    if remarks:
+        output.line()
+        output.line("replay")
+        for remark in remarks:
+            output.line(f"  {remark}")
     if manifest.omitted:
         output.line()
         output.line("left out")
@@ -104,6 +110,26 @@ def to_json(inspection: Inspection) -> dict[str, object]:
             for component in inspection.components
         },
     }
+
+
+def _replay_remarks(config: Mapping[str, object]) -> list[str]:
+    """Where the rows of the original can't be had, or are not what was asked for, by the rules of the model."""
+    rules = config.get("replay", {})
+    if rules is None:
+        return ["not possible: the original draws on its training rows, which are not here"]
+    if not isinstance(rules, Mapping):
+        return []
+    remarks = []
+    if rules.get("unconditioned") is False:
+        remarks.append(
+            "with conditions only: all other rows the original draws on its training rows, which are not here"
+        )
+    if rules.get("misplaced") is True:
+        remarks.append(
+            "the original asks for the wrong category in a condition on any discrete column but the first; a replay "
+            "repeats that, conditions without a replay don't"
+        )
+    return remarks
 
 
 def _show_component(component: ComponentSummary, options: argparse.Namespace, output: Output) -> None:

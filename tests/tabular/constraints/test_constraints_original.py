@@ -62,4 +62,5 @@ def test_the_same_rows_are_valid(name, case):
 @pytest.mark.parametrize(("name", "case"), CASES)
 def test_a_document_survives_reading_and_writing(name, case):
     given = document(name, case)
-    assert repr(read(given, "constraint").to_document()) == repr(given)
+    written = read(given, "constraint").to_document()
+    assert repr(sorted(written.items())) == repr(sorted(given.items()))  # 1 is not 1.0

@@ -7,6 +7,7 @@ number, because a model that was trained with it gives the same rows only then.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -75,6 +76,12 @@ class Constraint(ABC):
 
     def _reverse(self, frame: pd.DataFrame) -> pd.DataFrame:
         return frame
+
+
+def document_of_fields(constraint: Any) -> dict[str, Any]:
+    """The document of a constraint whose fields are format values and are called there as they are here."""
+    values = {field.name: getattr(constraint, field.name) for field in dataclasses.fields(constraint)}
+    return {"type": constraint.tag, **values}
 
 
 def mask(frame: pd.DataFrame, valid: np.ndarray) -> pd.Series:

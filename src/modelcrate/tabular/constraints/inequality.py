@@ -14,21 +14,16 @@ import pandas as pd
 
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
-from modelcrate.tabular.constraints.base import Constraint, column_name, mask
-from modelcrate.tabular.constraints.casting import (
-    DATETIME,
-    Written,
-    cells_of,
-    cut_off,
-    numbers,
-    read_dtype,
-    read_resolution,
-    read_written,
-    restore,
-    same_kind,
-)
+from modelcrate.tabular.constraints.base import Constraint, column_name, document_of_fields, mask
+from modelcrate.tabular.constraints.casting import DATETIME, numbers, read_dtype, restore, same_kind
 from modelcrate.tabular.constraints.distances import compressed, expanded, raised
-from modelcrate.tabular.constraints.scalars import Scalar, fitting_array, read_scalar
+from modelcrate.tabular.constraints.scalars import (
+    BesideScalars,
+    Scalar,
+    fitting_array,
+    read_beside_scalars,
+    read_scalar,
+)
 
 Comparison: TypeAlias = Callable[[Any, Any], Any]
 
@@ -71,14 +66,7 @@ class Inequality(Constraint):
         return found
 
     def to_document(self) -> dict[str, Any]:
-        return {
-            "type": self.tag,
-            "low": self.low,
-            "high": self.high,
-            "difference": self.difference,
-            "strict": self.strict,
-            "dtype": self.dtype,
-        }
+        return document_of_fields(self)
 
     def is_valid(self, frame: pd.DataFrame) -> pd.Series:
         low, high = numbers(frame, self.low), numbers(frame, self.high)
@@ -100,60 +88,33 @@ class Inequality(Constraint):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScalarInequality(Constraint):
-    """``column`` stands in ``relation`` (``>``, ``>=``, ``<``, ``<=``) to ``value``; a missing value obeys.
-
-    ``value`` is an integer, a float or a ``datetime64[ns]``. ``resolution`` is what generated datetimes are cut off to.
-    ``written``: the column holds datetimes as texts.
-    """
+class ScalarInequality(BesideScalars):
+    """``column`` stands in ``relation`` (``>``, ``>=``, ``<``, ``<=``) to ``value``; a missing value obeys."""
 
     tag: ClassVar[str] = "scalar_inequality"
-    column: str
     relation: str
     value: Scalar
     difference: str
-    dtype: str
-    resolution: str | None
-    written: Written | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
 
     @classmethod
     def from_document(cls, fields: Fields) -> ScalarInequality:
-        dtype = read_dtype(fields)
+        shared = read_beside_scalars(fields)
         found = cls(
-            column=column_name(fields, "column"),
             relation=fields.text("relation", choices=tuple(_RELATIONS)),
-            value=read_scalar(fields, "value", dtype),
+            value=read_scalar(fields, "value", shared["dtype"]),
             difference=column_name(fields, "difference"),
-            dtype=dtype,
-            resolution=read_resolution(fields, dtype),
-            written=read_written(fields, dtype),
+            **shared,
         )
         fields.finish()
         return found
 
-    def to_document(self) -> dict[str, Any]:
-        found = {
-            "type": self.tag,
-            "column": self.column,
-            "relation": self.relation,
-            "value": self.value,
-            "difference": self.difference,
-            "dtype": self.dtype,
-            "resolution": self.resolution,
-        }
-        return found if self.written is None else {**found, "written": self.written.to_document()}
-
     def is_valid(self, frame: pd.DataFrame) -> pd.Series:
-        values = cells_of(frame, self.column, self.written)
+        values = self._cells(frame)
         bound = fitting_array(self.value, values)
         return mask(frame, np.isnan(values) | _RELATIONS[self.relation](values, bound))
 
     def _transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        values = cells_of(frame, self.column, self.written)
+        values = self._cells(frame)
         frame[self.difference] = compressed(np.abs(values - fitting_array(self.value, values)))
         return frame.drop(columns=self.column)
 
@@ -161,9 +122,7 @@ class ScalarInequality(Constraint):
         difference = expanded(numbers(frame, self.difference, dates=False), self.dtype)
         if self.relation in ("<", "<="):
             difference = -difference
-        bound = np.asarray(self.value)
-        values = restore(raised(bound, difference), self.dtype, self.column)
-        frame[self.column] = cut_off(values, self.resolution)
+        frame[self.column] = self._restored(raised(np.asarray(self.value), difference))
         return frame.drop(columns=self.difference)
 
 
@@ -194,13 +153,7 @@ class Sign(Constraint):
         return found
 
     def to_document(self) -> dict[str, Any]:
-        return {
-            "type": self.tag,
-            "column": self.column,
-            "strict": self.strict,
-            "difference": self.difference,
-            "dtype": self.dtype,
-        }
+        return document_of_fields(self)
 
     def is_valid(self, frame: pd.DataFrame) -> pd.Series:
         return self._against_zero().is_valid(frame)

@@ -15,22 +15,16 @@ import numpy as np
 import pandas as pd
 
 from modelcrate.format.document import Fields
-from modelcrate.tabular.constraints.base import Constraint, column_name, mask
-from modelcrate.tabular.constraints.casting import (
-    NAT,
-    Written,
-    cells_of,
-    cut_off,
-    numbers,
-    read_dtype,
-    read_resolution,
-    read_written,
-    restore,
-    same_kind,
-    shifted,
-)
+from modelcrate.tabular.constraints.base import Constraint, column_name, document_of_fields, mask
+from modelcrate.tabular.constraints.casting import NAT, numbers, read_dtype, restore, same_kind, shifted
 from modelcrate.tabular.constraints.exponential import exp
-from modelcrate.tabular.constraints.scalars import Scalar, fitting_array, read_scalar
+from modelcrate.tabular.constraints.scalars import (
+    BesideScalars,
+    Scalar,
+    fitting_array,
+    read_beside_scalars,
+    read_scalar,
+)
 
 _DECIMALS: Final = Context(prec=28, rounding=ROUND_HALF_EVEN, traps=[])
 _WIDTH: Final = Decimal.from_float(0.95)
@@ -70,15 +64,7 @@ class Range(Constraint):
         return found
 
     def to_document(self) -> dict[str, Any]:
-        return {
-            "type": self.tag,
-            "low": self.low,
-            "middle": self.middle,
-            "high": self.high,
-            "scaled": self.scaled,
-            "strict": self.strict,
-            "dtype": self.dtype,
-        }
+        return document_of_fields(self)
 
     def is_valid(self, frame: pd.DataFrame) -> pd.Series:
         low, middle, high = (numbers(frame, column) for column in self.columns)
@@ -99,66 +85,46 @@ class Range(Constraint):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScalarRange(Constraint):
+class ScalarRange(BesideScalars):
     """``column`` lies between the fixed ``low`` and ``high``, bounds included unless ``strict``; a missing value obeys.
 
-    The bounds are integers, floats or ``datetime64[ns]``. ``resolution`` is what generated datetimes are cut off to.
-    ``written``: the column holds datetimes as texts. ``rounds``: integers are rounded, not cut off.
+    ``rounds``: integers are rounded, not cut off.
     """
 
     tag: ClassVar[str] = "scalar_range"
-    column: str
     low: Scalar
     high: Scalar
     scaled: str
     strict: bool
-    dtype: str
-    resolution: str | None
-    written: Written | None = None
     rounds: bool = False
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
 
     @classmethod
     def from_document(cls, fields: Fields) -> ScalarRange:
-        dtype = read_dtype(fields)
+        shared = read_beside_scalars(fields)
         found = cls(
-            column=column_name(fields, "column"),
-            low=read_scalar(fields, "low", dtype),
-            high=read_scalar(fields, "high", dtype),
+            low=read_scalar(fields, "low", shared["dtype"]),
+            high=read_scalar(fields, "high", shared["dtype"]),
             scaled=column_name(fields, "scaled"),
             strict=fields.boolean("strict"),
-            dtype=dtype,
-            resolution=read_resolution(fields, dtype),
-            written=read_written(fields, dtype),
             rounds=fields.optional("rounds", fields.boolean, False),
+            **shared,
         )
         fields.finish()
         return found
 
     def to_document(self) -> dict[str, Any]:
-        found = {
-            "type": self.tag,
-            "column": self.column,
-            "low": self.low,
-            "high": self.high,
-            "scaled": self.scaled,
-            "strict": self.strict,
-            "dtype": self.dtype,
-            "resolution": self.resolution,
-        }
-        found |= {"rounds": True} if self.rounds else {}
-        return found if self.written is None else {**found, "written": self.written.to_document()}
+        found = BesideScalars.to_document(self)
+        if not self.rounds:
+            del found["rounds"]
+        return found
 
     def is_valid(self, frame: pd.DataFrame) -> pd.Series:
-        values = cells_of(frame, self.column, self.written)
+        values = self._cells(frame)
         low, high = fitting_array(self.low, values), fitting_array(self.high, values)
         return mask(frame, _between(low, values, high, strict=self.strict))
 
     def _transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        values = cells_of(frame, self.column, self.written)
+        values = self._cells(frame)
         low, high = fitting_array(self.low, values), fitting_array(self.high, values)
         frame[self.scaled] = _logit(values, low, high)
         return frame.drop(columns=self.column)
@@ -169,7 +135,7 @@ class ScalarRange(Constraint):
         values = _clipped(values, np.minimum(low, high), np.maximum(low, high))
         if self.rounds and values.dtype.kind == "f":
             values = np.round(values)
-        frame[self.column] = cut_off(restore(values, self.dtype, self.column), self.resolution)
+        frame[self.column] = self._restored(values)
         return frame.drop(columns=self.scaled)
 
 

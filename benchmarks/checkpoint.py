@@ -12,11 +12,7 @@ the page cache.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,9 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from load_save import judged, keep, machine, noted, rotated, warm
+import rounds
+from rounds import warm
 
-SOURCE = Path(__file__).resolve().parent.parent / "src"
 WIDTH = 1024
 SAVES = (
     "torch.save",
@@ -50,55 +46,33 @@ BARS = (
 
 def main() -> int:
     """Run all rounds, print the tables, write JSON; exit code 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = rounds.parser(__doc__, 5)
     parser.add_argument("--sizes", nargs="+", type=float, default=[100e6, 533e6], metavar="BYTES")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="where to write (default: a temporary folder)")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--step", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        print(json.dumps(run_step(*options.step)))
-        return 0
+        return rounds.answer(run_step, options.step)
     results = [measure(int(size), options.rounds, options.folder) for size in options.sizes]
-    document = {"machine": machine(), "rounds": options.rounds, "results": results}
-    if options.json:
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
-    return 0 if all(bar["met"] for result in results for bar in result["bars"]) else 1
+    return rounds.finish(options, results, rounds.all_met(results))
 
 
-def measure(size: int, rounds: int, parent: Path | None) -> dict[str, Any]:
+def measure(size: int, count: int, parent: Path | None) -> dict[str, Any]:
     """All steps at one size: seconds of each round, and the ratios that the bars ask for."""
-    seconds: dict[str, list[float]] = {}
-    for steps in (SAVES + STALLS, RESUMES):
-        for number in range(rounds):
-            for step in rotated(steps, number):
-                with tempfile.TemporaryDirectory(dir=parent) as folder:
-                    os.sync()
-                    keep(seconds, spawn(step, size, folder))
-    medians = {step: statistics.median(values) for step, values in seconds.items()}
-    bars = judged(BARS, seconds)
-    load = os.getloadavg()[0]
-    print(f"\n{size / 1e6:,.0f} MB of parameters, {3 * size / 1e6:,.0f} MB with AdamW's state, load {load:.1f}")
-    for step, median in medians.items():
-        print(f"  {step:36s}{median * 1000:10.1f} ms{noted(bars, step)}")
-    return {"bytes": size, "seconds": seconds, "medians": medians, "bars": bars}
+
+    def run(step: str) -> dict[str, float]:
+        with tempfile.TemporaryDirectory(dir=parent) as folder:
+            os.sync()
+            return rounds.spawn(__file__, step, size, folder)
+
+    seconds = rounds.timings(SAVES + STALLS, count, run) | rounds.timings(RESUMES, count, run)
+    result = {"bytes": size, **rounds.summary(seconds, BARS)}
+    title = f"{size / 1e6:,.0f} MB of parameters, {3 * size / 1e6:,.0f} MB with AdamW's state"
+    rounds.report(title, result, 36)
+    return result
 
 
-def spawn(step: str, size: int, folder: str) -> dict[str, float]:
-    command = [sys.executable, __file__, "--step", step, str(size), folder]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{step} failed:\n{done.stderr}")
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
-
-
-def run_step(step: str, size: str, folder: str) -> dict[str, float]:
+def run_step(step: str, size: str) -> dict[str, float]:
     """Inside the fresh process: a run that has made a step, everything imported, then the one thing that is timed."""
-    sys.path.insert(0, str(SOURCE))
-    os.chdir(folder)
-    warm_up, action = prepare(step, *run(int(size)))
+    warm_up, action = prepare(step, *trained(int(size)))
     warm_up()
     start = time.perf_counter()
     finish = action()
@@ -108,7 +82,7 @@ def run_step(step: str, size: str, folder: str) -> dict[str, float]:
     return {step: seconds}
 
 
-def run(size: int) -> tuple[Any, Any]:
+def trained(size: int) -> tuple[Any, Any]:
     """A stack of square layers of so many bytes, and AdamW after one step."""
     import torch
 

@@ -10,19 +10,16 @@ CUDA device it says so and measures nothing.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from load_save import FILES, TENSORS, flat, keep, machine, rotated, timed, warm
+import rounds
+from load_save import FILES, TENSORS, flat
+from rounds import timed, warm
 
-SOURCE = Path(__file__).resolve().parent.parent / "src"
 SAVES = ("torch", "safetensors", "crate")
 OTHERS = (
     "torch.load(map_location='cuda')",
@@ -38,16 +35,11 @@ PINNED = 256 << 20
 
 def main() -> int:
     """Run all rounds, print the tables, write JSON; exit code 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = rounds.parser(__doc__, 5)
     parser.add_argument("--sizes", nargs="+", type=float, default=[1.6e9, 6e9], metavar="BYTES")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="where to write (default: a temporary folder)")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--step", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        print(json.dumps(run_step(*options.step)))
-        return 0
+        return rounds.answer(run_step, options.step)
     import torch
 
     if not torch.cuda.is_available():
@@ -58,53 +50,33 @@ def main() -> int:
         for size in options.sizes:
             results.append(measure(int(size), options.rounds, Path(folder)))
             report(results[-1])
-    if options.json:
-        about = {**machine(), "device": torch.cuda.get_device_name()}
-        document = {"machine": about, "rounds": options.rounds, "results": results}
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
-    missed = [name for result in results for name, bar in result["bars"].items() if not bar["met"]]
-    return 1 if missed else 0
+    met = [bar["met"] for result in results for bar in result["bars"].values()]
+    return rounds.finish(options, results, met, device=torch.cuda.get_device_name())
 
 
-def measure(size: int, rounds: int, folder: Path) -> dict[str, object]:
+def measure(size: int, count: int, folder: Path) -> dict[str, Any]:
     """All loads at one size: seconds of each round, and the ratios that the bars ask for."""
     for kind in SAVES:
-        spawn(kind, size, folder)
+        rounds.spawn(__file__, kind, size, folder)
         warm(folder / FILES[kind])
-    seconds: dict[str, list[float]] = {}
-    for number in range(rounds):
-        for step in rotated(LOADS, number):
-            keep(seconds, spawn(step, size, folder))
+    seconds = rounds.timings(LOADS, count, lambda step: rounds.spawn(__file__, step, size, folder))
     for name in FILES.values():
         (folder / name).unlink()
-    best = [min(seconds[other][number] for other in OTHERS) for number in range(rounds)]
+    best = [min(others) for others in zip(*(seconds[other] for other in OTHERS), strict=True)]
     bars = {}
     for step, most in BARS.items():
-        ratio = statistics.median(mine / theirs for mine, theirs in zip(seconds[step], best, strict=True))
+        ratio = rounds.ratio(seconds[step], best)
         bars[step] = {"most": most, "ratio": ratio, "met": ratio <= most}
-    medians = {step: statistics.median(values) for step, values in seconds.items()}
-    return {"bytes": size, "seconds": seconds, "medians": medians, "bars": bars}
+    return {"bytes": size, "seconds": seconds, "medians": rounds.medians(seconds), "bars": bars}
 
 
-def spawn(step: str, size: int, folder: Path) -> dict[str, float]:
-    """One step in a fresh process."""
-    command = [sys.executable, __file__, "--step", step, str(size), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{step} failed:\n{done.stderr}")
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
-
-
-def run_step(step: str, size: str, folder: str) -> dict[str, float]:
+def run_step(step: str, size: str) -> dict[str, float]:
     """Inside the fresh process: write a file, or load one after the device and all code were used once."""
     import safetensors.torch
     import torch
 
-    sys.path.insert(0, str(SOURCE))
     import modelcrate
 
-    os.chdir(folder)
     if step in SAVES:
         net = flat(int(size) // 4 // TENSORS)
         tensors = {name: tensor.detach() for name, tensor in net.named_parameters()}
@@ -157,7 +129,7 @@ def loader(step: str, size: int) -> Callable[[], object]:
     return lambda: modelcrate.load(FILES["crate"], device="cuda", verify=verify)
 
 
-def report(result: dict[str, object]) -> None:
+def report(result: dict[str, Any]) -> None:
     print(f"\n{result['bytes'] / 1e6:,.0f} MB in {TENSORS} tensors")
     bus = result["medians"]["pinned copy"]
     for step, median in result["medians"].items():

@@ -12,19 +12,16 @@ with every byte read once ("+ touch").
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-SOURCE = Path(__file__).resolve().parent.parent / "src"
+import rounds
+from rounds import timed
+
 TENSORS = 16
 FILES = {"torch": "x.pt", "safetensors": "x.safetensors", "crate": "x.crate"}
 
@@ -53,66 +50,34 @@ BARS = (
 
 def main() -> int:
     """Run all rounds, print the tables, write JSON; exit code 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = rounds.parser(__doc__, 5)
     parser.add_argument("--sizes", nargs="+", type=float, default=[100e6, 1.6e9], metavar="BYTES")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="where to write (default: a temporary folder)")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--step", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        print(json.dumps(run_step(*options.step)))
-        return 0
+        return rounds.answer(run_step, options.step)
     results = []
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for size in options.sizes:
             results.append(measure(int(size), options.rounds, Path(folder)))
-            report(results[-1])
-    document = {"machine": machine(), "rounds": options.rounds, "results": results}
-    if options.json:
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
-    missed = [bar for result in results for bar in result["bars"] if not bar["met"]]
-    return 1 if missed else 0
+            rounds.report(f"{size / 1e6:,.0f} MB in {TENSORS} tensors", results[-1], 44)
+    return rounds.finish(options, results, rounds.all_met(results))
 
 
-def measure(size: int, rounds: int, folder: Path) -> dict[str, object]:
+def measure(size: int, count: int, folder: Path) -> dict[str, Any]:
     """All steps at one size: seconds of each round, and the ratios that the bars ask for."""
-    seconds: dict[str, list[float]] = {}
-    for number in range(rounds):
-        for step in rotated(SAVES, number):
-            for name in FILES.values():
-                (folder / name).unlink(missing_ok=True)
-            os.sync()
-            keep(seconds, spawn(step, size, folder))
-    for step in ("torch.save", "safetensors.save_file", "modelcrate.save"):
-        spawn(step, size, folder)
-    os.sync()
-    for name in FILES.values():
-        warm(folder / name)
-    for number in range(rounds):
-        for step in rotated(LOADS, number):
-            keep(seconds, spawn(step, size, folder))
-    for name in FILES.values():
-        (folder / name).unlink()
-    medians = {step: statistics.median(values) for step, values in seconds.items()}
-    bars = judged(BARS, seconds)
-    return {"bytes": size, "seconds": seconds, "medians": medians, "bars": bars}
+    seconds, _ = rounds.save_and_load(
+        lambda step: rounds.spawn(__file__, step, size, folder),
+        saves=SAVES,
+        writers=("torch.save", "safetensors.save_file", "modelcrate.save"),
+        loads=LOADS,
+        files=[folder / name for name in FILES.values()],
+        count=count,
+    )
+    return {"bytes": size, **rounds.summary(seconds, BARS)}
 
 
-def spawn(step: str, size: int, folder: Path) -> dict[str, float]:
-    """One step in a fresh process."""
-    command = [sys.executable, __file__, "--step", step, str(size), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{step} failed:\n{done.stderr}")
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
-
-
-def run_step(step: str, size: str, folder: str) -> dict[str, float]:
+def run_step(step: str, size: str) -> dict[str, float]:
     """Inside the fresh process: prepare, run once untimed at a tiny size where code must be imported, then time it."""
-    sys.path.insert(0, str(SOURCE))
-    os.chdir(folder)
     if step in SAVES:
         return {step: timed(saver(step, int(size)))[0]}
     load = loader(step)
@@ -188,68 +153,6 @@ def flat(size: int) -> object:
     for vector in net.vectors:
         torch.nn.init.normal_(vector)
     return net
-
-
-def timed(action: Callable[[], object]) -> tuple[float, object]:
-    start = time.perf_counter()
-    result = action()
-    return time.perf_counter() - start, result
-
-
-def warm(path: Path) -> None:
-    """Read a file once, so that it is in the page cache."""
-    with path.open("rb") as file:
-        while file.read(1 << 24):
-            pass
-
-
-def rotated(steps: tuple[str, ...], number: int) -> tuple[str, ...]:
-    at = number % len(steps)
-    return steps[at:] + steps[:at]
-
-
-def keep(seconds: dict[str, list[float]], found: dict[str, float]) -> None:
-    for step, value in found.items():
-        seconds.setdefault(step, []).append(value)
-
-
-def judged(bars: tuple[tuple[str, str, float], ...], seconds: dict[str, list[float]]) -> list[dict[str, object]]:
-    """Each bar with the median of the ratios within the rounds."""
-    found = []
-    for step, other, most in bars:
-        ratio = statistics.median(mine / theirs for mine, theirs in zip(seconds[step], seconds[other], strict=True))
-        found.append({"step": step, "against": other, "most": most, "ratio": ratio, "met": ratio <= most})
-    return found
-
-
-def noted(bars: list[dict[str, object]], step: str) -> str:
-    """What the bars say of a step, for the end of its line."""
-    return "".join(
-        f"   {bar['ratio']:5.2f} × {bar['against']} (bar {bar['most']:.0f}: {'met' if bar['met'] else 'MISSED'})"
-        for bar in bars
-        if bar["step"] == step
-    )
-
-
-def report(result: dict[str, object]) -> None:
-    print(f"\n{result['bytes'] / 1e6:,.0f} MB in {TENSORS} tensors, load {os.getloadavg()[0]:.1f}")
-    for step, median in result["medians"].items():
-        print(f"  {step:44s}{median * 1000:10.1f} ms{noted(result['bars'], step)}")
-
-
-def machine() -> dict[str, object]:
-    import blake3
-    import safetensors
-    import torch
-
-    return {
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "cpus": os.cpu_count(),
-        "torch": torch.__version__,
-        "safetensors": safetensors.__version__,
-        "blake3": blake3.__version__,
-    }
 
 
 if __name__ == "__main__":

@@ -13,19 +13,16 @@ a page, so each load is also timed with every byte read once ("+ touch").
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from load_save import judged, keep, machine, noted, rotated, timed, warm
+import rounds
+from rounds import timed
 
-SOURCE = Path(__file__).resolve().parent.parent / "src"
 FILES = {"torch": "x.pt", "crate": "x.crate"}
 NETWORKS = ("resnet50", "transformer", "many")
 
@@ -50,67 +47,34 @@ BARS = (
 
 def main() -> int:
     """Run all rounds, print the tables, write JSON; exit code 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = rounds.parser(__doc__, 3)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="where to write (default: a temporary folder)")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--step", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        print(json.dumps(run_step(*options.step)))
-        return 0
+        return rounds.answer(run_step, options.step)
     results = []
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for network in options.networks:
             results.append(measure(network, options.rounds, Path(folder)))
-            report(results[-1])
-    if options.json:
-        document = {"machine": machine(), "rounds": options.rounds, "results": results}
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
-    missed = [bar for result in results for bar in result["bars"] if not bar["met"]]
-    return 1 if missed else 0
+            rounds.report(f"{network}: {results[-1]['bytes'] / 1e6:,.0f} MB", results[-1], 52)
+    return rounds.finish(options, results, rounds.all_met(results))
 
 
-def measure(network: str, rounds: int, folder: Path) -> dict[str, object]:
+def measure(network: str, count: int, folder: Path) -> dict[str, Any]:
     """All steps for one network: seconds of each round, and the ratios that the bars ask for."""
-    seconds: dict[str, list[float]] = {}
-    for number in range(rounds):
-        for step in rotated(SAVES, number):
-            for name in FILES.values():
-                (folder / name).unlink(missing_ok=True)
-            os.sync()
-            keep(seconds, spawn(step, network, folder))
-    for step in ("torch.save", "modelcrate.save"):
-        spawn(step, network, folder)
-    os.sync()
-    size = (folder / FILES["crate"]).stat().st_size
-    for name in FILES.values():
-        warm(folder / name)
-    for number in range(rounds):
-        for step in rotated(LOADS, number):
-            keep(seconds, spawn(step, network, folder))
-    for name in FILES.values():
-        (folder / name).unlink()
-    bars = judged(BARS, seconds)
-    medians = {step: statistics.median(values) for step, values in seconds.items()}
-    return {"network": network, "bytes": size, "seconds": seconds, "medians": medians, "bars": bars}
+    seconds, sizes = rounds.save_and_load(
+        lambda step: rounds.spawn(__file__, step, network, folder),
+        saves=SAVES,
+        writers=("torch.save", "modelcrate.save"),
+        loads=LOADS,
+        files=[folder / name for name in FILES.values()],
+        count=count,
+    )
+    return {"network": network, "bytes": sizes[FILES["crate"]], **rounds.summary(seconds, BARS)}
 
 
-def spawn(step: str, network: str, folder: Path) -> dict[str, float]:
-    """One step in a fresh process."""
-    command = [sys.executable, __file__, "--step", step, network, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{step} failed:\n{done.stderr}")
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
-
-
-def run_step(step: str, network: str, folder: str) -> dict[str, float]:
+def run_step(step: str, network: str) -> dict[str, float]:
     """Inside the fresh process: run once untimed on a layer, so that all code is imported, then time it."""
-    sys.path.insert(0, str(SOURCE))
-    os.chdir(folder)
     if step in SAVES:
         return {step: timed(saver(step, network))[0]}
     seconds, tensors = timed(loader(step, network))
@@ -213,12 +177,6 @@ def build(network: str, device: str) -> object:
                 layers.append(Bottleneck(wide, 64 << stage, 2 if stage and not number else 1))
                 wide = 256 << stage
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 1000))
-
-
-def report(result: dict[str, object]) -> None:
-    print(f"\n{result['network']}: {result['bytes'] / 1e6:,.0f} MB, load {os.getloadavg()[0]:.1f}")
-    for step, median in result["medians"].items():
-        print(f"  {step:52s}{median * 1000:10.1f} ms{noted(result['bars'], step)}")
 
 
 if __name__ == "__main__":

@@ -192,7 +192,8 @@ def _chunks(header: bytes, tensors: Iterable[tuple[str, TensorData]]) -> Iterato
 def _build_header(tensors: Mapping[str, TensorData], metadata: Mapping[str, str]) -> tuple[bytes, list[str]]:
     for name, tensor in tensors.items():
         _check_writable(name, tensor)
-    order = sorted(tensors, key=lambda name: (-DTYPE_SIZES[tensors[name].dtype], name))
+    order = sorted(tensors)
+    order.sort(key=lambda name: -DTYPE_SIZES[tensors[name].dtype])  # stable: by name where sizes are alike
     document: dict[str, object] = {METADATA_KEY: dict(sorted(metadata.items()))} if metadata else {}
     position = 0
     for name in order:
@@ -211,9 +212,11 @@ def _check_writable(name: str, tensor: TensorData) -> None:
         raise UsageError("a tensor's name is 1 to 512 characters of printable ASCII without blanks", where=where)
     if tensor.dtype not in DTYPE_SIZES:
         raise UsageError(f"tensors of dtype {tensor.dtype!r} can't be kept", where=where)
-    if len(tensor.shape) > DEFAULT.tensor_rank or not all(
-        type(size) is int and 0 <= size <= DEFAULT.tensor_dimension for size in tensor.shape
-    ):
+    shape = tensor.shape
+    sized = {int}.issuperset(map(type, shape)) and (
+        not shape or (min(shape) >= 0 and max(shape) <= DEFAULT.tensor_dimension)
+    )
+    if len(shape) > DEFAULT.tensor_rank or not sized:
         raise UsageError(f"a shape has at most {DEFAULT.tensor_rank} dimensions from 0 to 2**31", where=where)
     if not isinstance(tensor, DeferredTensorData):
         _check_size(name, tensor, memoryview(tensor.data).nbytes)
@@ -232,9 +235,9 @@ def _parse_json(raw: bytes, *, where: str, limits: Limits, foreign: bool) -> dic
         raise FormatError("more than 63 blanks after the header", where=where)
     outside = text_bytes.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
     _check_structure(b"".join(outside), where=where, limits=limits, foreign=foreign)
-    strict = _Strict(where)
     try:
         text = text_bytes.decode("utf-8")
+        strict = _Strict(where, escapes="\\u" in text)
         document = json.loads(
             text,
             object_pairs_hook=strict.pairs,
@@ -300,7 +303,7 @@ def _entry(name: str, fields: object, *, where: str, limits: Limits, foreign: bo
 
 
 def _is_integers(value: object) -> bool:
-    return type(value) is list and all(type(item) is int for item in value)
+    return type(value) is list and {int}.issuperset(map(type, value))
 
 
 def _check_tiling(entries: list[TensorEntry], data_bytes: int, *, where: str) -> None:
@@ -317,16 +320,17 @@ def _check_tiling(entries: list[TensorEntry], data_bytes: int, *, where: str) ->
 class _Strict:
     """Hooks that make the standard parser strict."""
 
-    __slots__ = ("where",)
+    __slots__ = ("escapes", "where")
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, *, escapes: bool) -> None:
         self.where = where
+        self.escapes = escapes
 
     def pairs(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
         if len(found) != len(pairs):
             raise FormatError("the header has a key twice", where=self.where)
-        for key, value in pairs:
+        for key, value in pairs if self.escapes else ():  # UTF-8 itself has no surrogates
             for text in (key, value):
                 if type(text) is str and not text.isascii() and re.search("[\ud800-\udfff]", text):
                     raise FormatError("the header holds half of a surrogate pair", where=self.where)

@@ -23,8 +23,11 @@ from modelcrate.nn.nested import decode
 from modelcrate.nn.prefix import match
 from modelcrate.nn.staging import transfer
 from modelcrate.nn.state import Facts, stored_name
-from modelcrate.nn.walk import Slot, modules, slots
+from modelcrate.nn.walk import Slot, modules, slots, slots_of
 
+_PLAIN = (bool, int, float, str, type(None))
+Modules = Mapping[str, nn.Module]
+"""Every module of a model, once, under its first path."""
 Read = Callable[[str], torch.Tensor]
 """The tensor stored under a name: a CPU view of the file, or a copy on the device."""
 
@@ -53,9 +56,10 @@ def restore(
     Raises MismatchError with every difference, FormatError for facts that do not fit the module.
     """
     target = device or torch.device("cpu")
-    _empty(module, facts, limits)
-    prepare(module, facts, where=where, limits=limits)
-    wanted = expected(module, {*found, *facts.transient}, limits=limits)
+    parts = dict(modules(module, limits=limits))
+    _empty(parts, facts)
+    prepare(parts, facts, where=where)
+    wanted = expected(parts, {*found, *facts.transient})
     loose = {name: found[name] for name in facts.loose if name in found}
     names = match((name for name in found if name not in loose), wanted)
     known = {names.get(name, name): kind for name, kind in found.items() if name not in loose}
@@ -78,23 +82,24 @@ def restore(
     for index, shared in enumerate(facts.shared):
         if not spare:
             values.update(shared.lay_out(values, f"{where}.shared[{index}]"))
-    assign(module, {id(wanted[name]): value for name, value in values.items()}, facts, limits=limits)
-    _put_back(module, facts, {**_by_name(module, limits), **attached}, where, limits)
+    assign(parts, {id(wanted[name]): value for name, value in values.items()}, facts)
+    _put_back(parts, facts, {**_by_name(parts), **attached}, where)
     if finish is not None:
         finish(module)
-    refuse_meta(module, where=where, limits=limits)
-    _settle(module, target, dtype, limits)
+    parts = dict(modules(module, limits=limits))  # again: code of the architecture's own has run
+    refuse_meta(parts, where=where)
+    _settle(parts, target, dtype)
     return report
 
 
-def _empty(module: nn.Module, facts: Facts, limits: Limits) -> None:
+def _empty(parts: Modules, facts: Facts) -> None:
     """Put an empty twin in the place of each tensor that a constructor made in spite of the meta device.
 
     ``torch.from_numpy`` does that, for one. A buffer that no file holds keeps the value that it was built with.
     """
     kept = set(facts.transient)
     twins: dict[int, torch.Tensor] = {}
-    for slot in list(slots(module, limits=limits)):
+    for slot in list(slots_of(parts.items())):
         if slot.tensor is None or slot.tensor.is_meta or (slot.kind == "transient" and slot.name not in kept):
             continue
         if id(slot.tensor) not in twins:
@@ -106,10 +111,10 @@ def _empty(module: nn.Module, facts: Facts, limits: Limits) -> None:
         _table(slot)[slot.attribute] = twin
 
 
-def _settle(module: nn.Module, device: torch.device, dtype: torch.dtype | None, limits: Limits) -> None:
+def _settle(parts: Modules, device: torch.device, dtype: torch.dtype | None) -> None:
     """Bring what a constructor or ``finish`` made to the device and dtype of everything else."""
     made: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-    for slot in list(slots(module, limits=limits)):
+    for slot in list(slots_of(parts.items())):
         if slot.tensor is None:
             continue
         if id(slot.tensor) not in made:
@@ -123,14 +128,16 @@ def _settle(module: nn.Module, device: torch.device, dtype: torch.dtype | None, 
         _table(slot)[slot.attribute] = made[id(slot.tensor)][1]
 
 
-def prepare(module: nn.Module, facts: Facts, *, where: str, limits: Limits = DEFAULT) -> None:
+def prepare(parts: Modules, facts: Facts, *, where: str) -> None:
     """Bring an empty module to what the facts say of its places: dtypes, ties, persistence, versions."""
-    places = {slot.name: slot for slot in slots(module, limits=limits)}
+    named = bool(facts.dtypes or facts.ties or facts.transient)
+    places = {slot.name: slot for slot in slots_of(parts.items())} if named else {}
     for name, dtype in facts.dtypes.items():
         slot = _place(places, name, f"{where}.dtypes")
         assert slot.tensor is not None  # _place() gives places that hold a tensor
         _put(slot, slot.tensor.detach().to(NAMED[dtype]))
-    places = {slot.name: slot for slot in slots(module, limits=limits)}
+    if facts.dtypes:
+        places = {slot.name: slot for slot in slots_of(parts.items())}
     for name, first in facts.ties.items():
         slot, other = _place(places, name, f"{where}.ties"), _place(places, first, f"{where}.ties")
         assert slot.tensor is not None
@@ -143,7 +150,6 @@ def prepare(module: nn.Module, facts: Facts, *, where: str, limits: Limits = DEF
         if slot.kind == "parameter":
             raise FormatError(f"{name!r} is a parameter, not a buffer", where=f"{where}.transient")
         slot.module._non_persistent_buffers_set.add(slot.attribute)
-    parts = dict(modules(module, limits=limits))
     for path, version in facts.versions.items():
         part = _part(parts, path, f"{where}.versions")
         if version > part._version:
@@ -151,14 +157,14 @@ def prepare(module: nn.Module, facts: Facts, *, where: str, limits: Limits = DEF
             raise UnsupportedError(what, where=where, hint="update torch")
 
 
-def expected(module: nn.Module, kept: Container[str], *, limits: Limits = DEFAULT) -> dict[str, torch.Tensor]:
+def expected(parts: Modules, kept: Container[str]) -> dict[str, torch.Tensor]:
     """The tensors that a module needs, by stored name, each once.
 
     A buffer that is not persistent is needed if it is among the ``kept`` names; else whoever built the module fills it.
     """
     first: set[int] = set()
     wanted: dict[str, torch.Tensor] = {}
-    for slot in slots(module, limits=limits):
+    for slot in slots_of(parts.items()):
         if slot.tensor is None or not slot.tensor.is_meta or id(slot.tensor) in first:
             continue
         stored = stored_name(slot.name)
@@ -168,11 +174,11 @@ def expected(module: nn.Module, kept: Container[str], *, limits: Limits = DEFAUL
     return wanted
 
 
-def assign(module: nn.Module, values: Mapping[int, torch.Tensor], facts: Facts, *, limits: Limits = DEFAULT) -> None:
+def assign(parts: Modules, values: Mapping[int, torch.Tensor], facts: Facts) -> None:
     """Put each value wherever its empty twin (by id) stands, at every place that shares it."""
     frozen, tracked = set(facts.frozen), set(facts.tracked)
     made: dict[int, torch.Tensor] = {}
-    for slot in list(slots(module, limits=limits)):
+    for slot in list(slots_of(parts.items())):
         value = None if slot.tensor is None else values.get(id(slot.tensor))
         if slot.tensor is None or value is None:
             continue
@@ -184,16 +190,18 @@ def assign(module: nn.Module, values: Mapping[int, torch.Tensor], facts: Facts, 
             else:
                 made[key] = value.requires_grad_(slot.name in tracked)
         _table(slot)[slot.attribute] = made[key]
-    for _, part in modules(module, limits=limits):
+    for part in parts.values():
         if isinstance(part, nn.RNNBase):
             part._init_flat_weights()  # its own list of its weights still names the empty ones
 
 
-def refuse_meta(module: nn.Module, *, where: str, limits: Limits = DEFAULT) -> None:
+def refuse_meta(parts: Modules, *, where: str) -> None:
     """UnsupportedError for a tensor that is still on the meta device: it would fail, or lie, at its first use."""
-    left = [slot.name for slot in slots(module, limits=limits) if slot.tensor is not None and slot.tensor.is_meta]
-    for path, part in modules(module, limits=limits):
+    left = [slot.name for slot in slots_of(parts.items()) if slot.tensor is not None and slot.tensor.is_meta]
+    for path, part in parts.items():
         for name, value in part.__dict__.items():
+            if type(value) in _PLAIN or (type(value) is dict and not value):
+                continue  # nearly all are; the search for tensors within takes longer
             if name not in ("_parameters", "_buffers", "_modules"):
                 left += [f"{path}.{name}" for tensor in attributes.tensors_within(value) if tensor.is_meta]
     if left:
@@ -204,9 +212,8 @@ def refuse_meta(module: nn.Module, *, where: str, limits: Limits = DEFAULT) -> N
         )
 
 
-def _put_back(module: nn.Module, facts: Facts, tensors: Mapping[str, torch.Tensor], where: str, limits: Limits) -> None:
+def _put_back(parts: Modules, facts: Facts, tensors: Mapping[str, torch.Tensor], where: str) -> None:
     """Flags, attributes and extra state."""
-    parts = dict(modules(module, limits=limits))
     flipped = set(facts.flipped)
     for path in facts.flipped:
         _part(parts, path, f"{where}.flipped")
@@ -248,9 +255,8 @@ def _spare(
     return {name: tensor.detach() for name in names if (tensor := made.get(name)) is not None}
 
 
-def _by_name(module: nn.Module, limits: Limits) -> dict[str, torch.Tensor]:
-    found = slots(module, limits=limits)
-    return {stored_name(slot.name): slot.tensor for slot in found if slot.tensor is not None}
+def _by_name(parts: Modules) -> dict[str, torch.Tensor]:
+    return {stored_name(slot.name): slot.tensor for slot in slots_of(parts.items()) if slot.tensor is not None}
 
 
 def _kind(tensor: torch.Tensor) -> tuple[str, tuple[int, ...]]:
@@ -264,7 +270,7 @@ def _place(places: Mapping[str, Slot], name: str, where: str) -> Slot:
     return slot
 
 
-def _part(parts: Mapping[str, nn.Module], path: str, where: str) -> nn.Module:
+def _part(parts: Modules, path: str, where: str) -> nn.Module:
     if path not in parts:
         raise FormatError(f"the module has no part {path!r}", where=where)
     return parts[path]

@@ -42,7 +42,7 @@ from modelcrate.nn.dtypes import NAMED, is_real_or_complex, name_of
 from modelcrate.nn.nested import TensorSink, encode
 from modelcrate.nn.sharing import Shared, find_shared
 from modelcrate.nn.tensors import check_tensor, tensor_data
-from modelcrate.nn.walk import Slot, modules, own_slots
+from modelcrate.nn.walk import Slot, modules, slots_of
 
 VERSION = 1
 _HOOKS = (
@@ -137,8 +137,8 @@ def capture(module: nn.Module, reference: nn.Module, *, limits: Limits = DEFAULT
     together, so that the crate would not load.
     """
     parts, built = dict(modules(module, limits=limits)), dict(modules(reference, limits=limits))
-    held = [slot for path, part in parts.items() for slot in own_slots(path, part)]
-    wanted = {slot.name: slot for path, part in built.items() for slot in own_slots(path, part)}
+    held = list(slots_of(parts.items()))
+    wanted = {slot.name: slot for slot in slots_of(built.items())}
     _compare(held, wanted)
     sink = TensorSink()
     ties: dict[str, str] = {}
@@ -193,14 +193,14 @@ def _compare(live: list[Slot], wanted: Mapping[str, Slot]) -> None:
             raise UsageError(f"{slot.name} was added after the module was built, so the crate would not load")
         shapes = [None if it.tensor is None else _shape(it.tensor) for it in (slot, other)]
         if shapes[0] != shapes[1]:
-            raise UsageError(f"{slot.name} has shape {shapes[0]}, its architecture builds {shapes[1]}")
+            told = [it if it is None or isinstance(it, str) else list(it) for it in shapes]
+            raise UsageError(f"{slot.name} has shape {told[0]}, its architecture builds {told[1]}")
     for name in missing:
         raise UsageError(f"{name} was removed after the module was built, so the crate would not load")
 
 
-def _shape(tensor: torch.Tensor) -> object:
-    problem = isinstance(tensor, UninitializedParameter | UninitializedBuffer)
-    return "of a lazy module" if problem else list(tensor.shape)
+def _shape(tensor: torch.Tensor) -> torch.Size | str:
+    return "of a lazy module" if type(tensor) in (UninitializedParameter, UninitializedBuffer) else tensor.shape
 
 
 def _put_on(

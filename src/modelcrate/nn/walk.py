@@ -5,8 +5,8 @@ A module that hangs in two places is visited at both; the second visit says whic
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -16,8 +16,7 @@ from modelcrate.limits import DEFAULT, Limits
 from modelcrate.nn.prefix import unwrap
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(NamedTuple):
     """One place in a model: ``module`` is None for an empty one, ``same_as`` is the earlier path of a shared one."""
 
     path: str
@@ -25,8 +24,7 @@ class Visit:
     same_as: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """One place that holds a tensor: ``kind`` is ``parameter``, ``buffer`` or ``transient`` (not persistent)."""
 
     path: str
@@ -87,7 +85,12 @@ def modules(root: nn.Module, *, limits: Limits = DEFAULT) -> Iterator[tuple[str,
 
 def slots(root: nn.Module, *, limits: Limits = DEFAULT) -> Iterator[Slot]:
     """Every place that holds a parameter or a buffer, tied ones at each of their places."""
-    for path, module in modules(root, limits=limits):
+    return slots_of(modules(root, limits=limits))
+
+
+def slots_of(parts: Iterable[tuple[str, nn.Module]]) -> Iterator[Slot]:
+    """As :func:`slots`, of modules that were walked already."""
+    for path, module in parts:
         yield from own_slots(path, module)
 
 

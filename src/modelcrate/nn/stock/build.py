@@ -13,6 +13,7 @@ from torch import nn
 from modelcrate.errors import FormatError, LimitError, UnsupportedError
 from modelcrate.limits import DEFAULT, Limits
 from modelcrate.nn.dtypes import NAMED, is_real_or_complex
+from modelcrate.nn.meta import without_modes
 from modelcrate.nn.registry import Architecture, lookup
 from modelcrate.nn.stock import parametrized
 from modelcrate.nn.stock.layer import Children, Config, Layer
@@ -139,9 +140,14 @@ def finish(made: nn.Module, part: Checked, children: Children) -> nn.Module:
             raise FormatError("a registered architecture makes its own children", where=part.where)
         return made
     dtype = NAMED[part.place.dtype]
-    for slot in list(own_slots("", made)):
-        if slot.tensor is not None and is_real_or_complex(slot.tensor.dtype) and slot.tensor.dtype != dtype:
-            _put(made, slot.attribute, slot.kind, torch.zeros_like(slot.tensor, dtype=dtype))
+    with without_modes():
+        others = [
+            (slot, slot.tensor)
+            for slot in own_slots("", made)
+            if slot.tensor is not None and slot.tensor.dtype != dtype and is_real_or_complex(slot.tensor.dtype)
+        ]
+    for slot, tensor in others:
+        _put(made, slot.attribute, slot.kind, torch.zeros_like(tensor, dtype=dtype))
     for name, spec in part.place.tensors.items():
         _override(made, name, spec, f"{part.where}.tensors.{name}")
     made._modules.clear()

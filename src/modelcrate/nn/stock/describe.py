@@ -13,7 +13,7 @@ from torch import nn
 from modelcrate.errors import ModelcrateError, UnsupportedError
 from modelcrate.limits import DEFAULT, Limits
 from modelcrate.nn.dtypes import NAMED, is_real_or_complex, name_of
-from modelcrate.nn.meta import on_meta
+from modelcrate.nn.meta import on_meta, without_modes
 from modelcrate.nn.registry import CAPTURED, Architecture, Built, built, what_to_write
 from modelcrate.nn.stock import parametrized
 from modelcrate.nn.stock.build import Checked, assemble, charge, check
@@ -48,7 +48,11 @@ def described(module: nn.Module, *, limits: Limits = DEFAULT) -> tuple[dict[str,
         assert layer is not None  # assemble() builds layers only
         if isinstance(part.layer, Architecture):
             return part
-        place = dataclasses.replace(part.place, tensors=overrides(layer, made, part.place))
+        with without_modes():
+            tensors = overrides(layer, made, part.place)
+        if not tensors:
+            return part
+        place = dataclasses.replace(part.place, tensors=tensors)
         finished[part.path] = place
         return dataclasses.replace(part, place=place)
 

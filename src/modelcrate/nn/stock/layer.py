@@ -9,6 +9,7 @@ from typing import Any, Final
 from torch import nn
 
 from modelcrate.errors import FormatError, UnsupportedError
+from modelcrate.nn.meta import make
 from modelcrate.nn.stock.kinds import Kind
 
 Config = dict[str, Any]
@@ -100,7 +101,7 @@ class Layer:
         try:
             if self.make is not None:
                 return self.make(config, children)
-            return self.cls(**{spec.to or name: config[name] for name, spec in self.fields.items()})
+            return make(self.cls, {spec.to or name: config[name] for name, spec in self.fields.items()})
         except Exception as error:  # whatever a constructor raises, the config is to blame
             raise FormatError(f"{self.tag} refuses its config: {error}", where=where) from error
 

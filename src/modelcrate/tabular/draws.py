@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import operator
+import secrets
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsIndex
 
 import numpy as np
 
+from modelcrate.errors import UsageError
+
 SEED_LIMIT = 2**64
 """Seeds are one word of a Philox key."""
+
+
+def key_of(seed: SupportsIndex | None) -> int:
+    """The key of one sample: its seed, or a random one. Raises :class:`UsageError` for what is no seed."""
+    if seed is None:
+        return secrets.randbits(64)
+    try:
+        value = operator.index(seed)
+    except TypeError:
+        raise UsageError(f"expected an integer, found a {type(seed).__name__}", where="seed") from None
+    if not 0 <= value < SEED_LIMIT:
+        raise UsageError("a seed is between 0 and 2**64 - 1", where="seed")
+    return value
 
 
 class Draws(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import operator
-import secrets
 import warnings
 from collections.abc import Iterator, Mapping
 from random import Random
@@ -20,7 +19,7 @@ from modelcrate.tabular.callback import HoldsCallback
 from modelcrate.tabular.conditions import Conditions, read_conditions, read_frame, read_runs
 from modelcrate.tabular.config import Config
 from modelcrate.tabular.core import Core
-from modelcrate.tabular.draws import SEED_LIMIT, CounterDraws, Reversal
+from modelcrate.tabular.draws import CounterDraws, Reversal, key_of
 from modelcrate.tabular.fit import check_parts
 from modelcrate.tabular.randomstate import RandomState
 from modelcrate.tabular.replay import FIXED_SEED, Replay
@@ -134,7 +133,7 @@ class Synthesizer(HoldsCallback):
         part = Shard.read(shard)
         if shard is not None and seed is None:
             raise UsageError("the parts of one sample need one seed", where="seed")
-        key = secrets.randbits(64) if seed is None else _seed(seed)
+        key = key_of(seed)
         made = Rows(self, key, part, chunk=CHUNK_ROWS)
         if isinstance(conditions, pd.DataFrame):
             return made.completed(read_frame(conditions, rows, self.columns))
@@ -248,16 +247,6 @@ def _row_count(n: SupportsIndex | None) -> int | None:
     if isinstance(n, bool) or not 0 <= rows <= ROWS_LIMIT:
         raise UsageError(f"a number of rows is between 0 and {ROWS_LIMIT}", where="n")
     return rows
-
-
-def _seed(seed: object) -> int:
-    try:
-        value = operator.index(seed)  # type: ignore[arg-type]
-    except TypeError:
-        raise UsageError(f"expected an integer, found a {type(seed).__name__}", where="seed") from None
-    if not 0 <= value < SEED_LIMIT:
-        raise UsageError("a seed is between 0 and 2**64 - 1", where="seed")
-    return value
 
 
 def _report_shortage(found: int, wanted: int) -> None:

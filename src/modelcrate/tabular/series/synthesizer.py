@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
@@ -20,7 +19,7 @@ from modelcrate.format.document import Fields
 from modelcrate.tabular.callback import HoldsCallback
 from modelcrate.tabular.config import BATCH_LIMIT
 from modelcrate.tabular.core import NUMBERS_LIMIT
-from modelcrate.tabular.draws import SEED_LIMIT, CounterDraws
+from modelcrate.tabular.draws import SEED_LIMIT, CounterDraws, key_of
 from modelcrate.tabular.series.layout import Wide
 from modelcrate.tabular.series.table import SeriesTable
 from modelcrate.tabular.shard import Shard
@@ -196,7 +195,7 @@ class SeriesSynthesizer(HoldsCallback):
             raise UsageError("the parts of one sample need one seed", where="seed")
         first, stop = part.span(count)
         number, skipped = divmod(first, self._block_examples())
-        noise = self._blocks(secrets.randbits(64) if seed is None else _seed(seed), number)
+        noise = self._blocks(key_of(seed), number)
         return first, self._cut(noise, skipped, stop - first, faithful=False)
 
     def _cut(
@@ -271,13 +270,3 @@ def _count(n: SupportsIndex) -> int:
     if isinstance(n, bool) or not 0 <= count <= EXAMPLES_LIMIT:
         raise UsageError(f"a number of examples is between 0 and {EXAMPLES_LIMIT}", where="n")
     return count
-
-
-def _seed(seed: object) -> int:
-    try:
-        value = operator.index(seed)  # type: ignore[arg-type]
-    except TypeError:
-        raise UsageError(f"expected an integer, found a {type(seed).__name__}", where="seed") from None
-    if not 0 <= value < SEED_LIMIT:
-        raise UsageError("a seed is between 0 and 2**64 - 1", where="seed")
-    return value

@@ -35,7 +35,7 @@ MOVING: Final = ("ctgan.synthesizers.base", "BaseSynthesizer")
 """Its ``__getstate__`` moves the networks to the CPU and back; its attributes alone tell the same."""
 
 
-_MAKERS: Final = (copyreg.__newobj__, copyreg.__newobj_ex__, copyreg._reconstructor)  # type: ignore[attr-defined]
+_MAKERS: Final = (copyreg.__newobj__, copyreg.__newobj_ex__, copyreg._reconstructor)  # type: ignore[attr-defined]  # not in typeshed
 """What makes an instance from its class."""
 
 
@@ -119,7 +119,7 @@ class _Writer(Pickler):
 
     def _reduced(self, obj: Any, kind: type) -> Any:
         if any((it.__module__, it.__qualname__) == MOVING for it in kind.__mro__):
-            return copyreg.__newobj__, (kind,), _without_callbacks(obj.__dict__)  # type: ignore[attr-defined]
+            return copyreg.__newobj__, (kind,), _without_callbacks(obj.__dict__)  # type: ignore[attr-defined]  # not in typeshed
         try:
             found = obj.__reduce_ex__(PROTOCOL)
         except Exception:  # whatever an object does that is not meant to be written down: files, locks, generators

@@ -256,14 +256,14 @@ class _Reader:
             made: dict[Any, Any] = OrderedDict()
             found = yield from self._mapping(node, pairs, made, name, where)
             if metadata is not None:
-                made._metadata = yield metadata, f"{where}._metadata"  # type: ignore[attr-defined]
+                vars(made)["_metadata"] = yield metadata, f"{where}._metadata"
             return found
         if name == "collections.defaultdict":
             factory = name_of(node.args[0]) if node.args else None
             return (yield from self._mapping(node, pairs, defaultdict(_FACTORIES.get(factory or "")), name, where))
         if name == "collections.Counter":
-            made = yield from self._mapping(Dict(pairs), pairs, {}, name, where)  # type: ignore[assignment]
-            return Counter(made) if all(type(count) is int for count in made.values()) else made
+            counts: Any = yield from self._mapping(Dict(pairs), pairs, {}, name, where)
+            return Counter(counts) if all(type(count) is int for count in counts.values()) else counts
         return (yield from self._mapping(node, pairs, {}, name, where))
 
     def _known_sequence(self, node: Call, name: str, where: str) -> Steps:

@@ -152,10 +152,10 @@ class View:
     def number(self) -> float:
         """A float or an int, or a NumPy one, as float; NaN and infinities pass."""
         value = self._scalar()
-        if type(value) not in (int, float):
+        if not (type(value) is int or type(value) is float):
             raise self._wrong("a number")
         try:
-            return float(value)  # type: ignore[arg-type]
+            return float(value)
         except OverflowError:
             raise FormatError("an integer beyond the float range", where=self.path) from None
 

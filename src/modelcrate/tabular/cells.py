@@ -10,8 +10,9 @@ from __future__ import annotations
 import datetime
 import decimal
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -157,10 +158,11 @@ def inferred(values: Sequence[object]) -> np.dtype[np.generic]:
         return np.dtype(object)
     if kinds != {"int"}:
         return np.dtype("float64")
-    lowest, highest = min(values), max(values)  # type: ignore[type-var]
-    if lowest >= -(2**63) and highest < 2**63:  # type: ignore[operator]
+    numbers = [int(value) for value in values if isinstance(value, (int, np.integer))]  # all of them
+    lowest, highest = min(numbers), max(numbers)
+    if lowest >= -(2**63) and highest < 2**63:
         return np.dtype("int64")
-    return np.dtype("uint64" if lowest >= 0 and highest < 2**64 else object)  # type: ignore[operator]
+    return np.dtype("uint64" if lowest >= 0 and highest < 2**64 else object)
 
 
 def _kind(value: object) -> str:
@@ -212,7 +214,7 @@ def column_of(values: Sequence[object]) -> np.ndarray:
     return found
 
 
-def frame_of(columns: dict[str, np.ndarray], rows: int) -> pd.DataFrame:
+def frame_of(columns: Mapping[Any, np.ndarray], rows: int) -> pd.DataFrame:
     """A frame with the very dtypes of the arrays, whatever the installed pandas would infer."""
     index = pd.RangeIndex(rows)
     series = {name: pd.Series(values, index=index, dtype=values.dtype) for name, values in columns.items()}

@@ -6,6 +6,7 @@ import difflib
 import itertools
 import math
 from collections.abc import Iterable
+from typing import TypeGuard
 
 from modelcrate.errors import printable
 
@@ -33,8 +34,10 @@ def did_you_mean(value: object, choices: Iterable[object]) -> str | None:
 
 
 def _near(value: object, known: list[object]) -> list[object]:
-    if _is_number(value) and all(_is_number(choice) for choice in known):
-        return sorted(known, key=lambda choice: abs(float(choice) - float(value)))[:SHOWN]  # type: ignore[arg-type]
+    numbers = [choice for choice in known if _is_number(choice)]
+    if _is_number(value) and len(numbers) == len(known):
+        distance = {id(choice): abs(float(choice) - float(value)) for choice in numbers}
+        return sorted(known, key=lambda choice: distance[id(choice)])[:SHOWN]
     asked = _text(value)
     texts: dict[str, object] = {}
     for choice in known:
@@ -45,7 +48,7 @@ def _near(value: object, known: list[object]) -> list[object]:
     return [texts[text] for text in dict.fromkeys([*same, *folded, *close])][:SHOWN]
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 

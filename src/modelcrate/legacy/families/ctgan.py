@@ -242,7 +242,7 @@ def _list_omissions(found: Translation, view: View, sampler: View | None) -> Non
         where = sampler["_data"].path
         found.omitted.append(Omission(what="the transformed training table", where=where, why=why))
         found.notes.append("the file held its whole training table, transformed; the crate does not")
-        if found.components[2].state["columns"]:  # type: ignore[index]
+        if (found.components[2].state or {})["columns"]:
             found.notes.append(
                 "its release draws conditions from training rows, so the original's samples can't be replayed"
             )

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.families.copulas import distribution
-from modelcrate.legacy.families.known import cell, cells, dtype_name, refuse_unknown
+from modelcrate.legacy.families.known import cell, cells, dtype_name, refuse_unknown, unboxed
 from modelcrate.legacy.view import View
 
 Document: TypeAlias = "dict[str, Any]"
@@ -270,12 +270,10 @@ def bound_of(view: View | None) -> int | float | None:
     """The smallest or the largest value; None where there is none."""
     if view is None or view.is_none():
         return None
-    value = view.value()
-    if hasattr(value, "item"):
-        value = value.item()
+    value = unboxed(view.value())
     if isinstance(value, bool):
         return int(value)
-    return value if type(value) in (int, float) else view.number()  # type: ignore[return-value]
+    return value if type(value) is int or type(value) is float else view.number()
 
 
 def missing_of(view: View, *, by_flag_alone: bool = False) -> Document | None:
@@ -331,9 +329,7 @@ def fill_of(view: View) -> float | None:
     """What stood in for missing cells."""
     if view.is_none():
         return None
-    value = view.value()
-    if hasattr(value, "item"):
-        value = value.item()
+    value = unboxed(view.value())
     return float(value) if isinstance(value, bool) else view.finite()
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ def translate_value(value: object, where: str) -> Translation:
     if isinstance(value, Record):
         raise UnsupportedError(f"no known model: the file holds an object of {value.class_name}", where=where)
     if _is_state_dict(value, depth=0):
-        component = state_dict_component(value, name="state_dict", role="state_dict", where=where)  # type: ignore[arg-type]
+        component = state_dict_component(value, name="state_dict", role="state_dict", where=where)
         return Translation(model=(STATE_DICT, {}), components=[component], hyperparameters={})
     return _Values(where).translate(value)
 
@@ -137,7 +137,7 @@ def _described(modules: dict[str, Module]) -> dict[str, Any]:
     return {"modules": found} if found else {}
 
 
-def _is_state_dict(value: object, depth: int) -> bool:
+def _is_state_dict(value: object, depth: int) -> TypeGuard[dict[str, torch.Tensor]]:
     """Whether a value is a map from names to tensors; inside of other values, one that a module gave, by its names."""
     if not isinstance(value, dict) or not value:
         return False

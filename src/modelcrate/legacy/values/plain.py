@@ -395,7 +395,7 @@ def _array(kind: object, code: object = None, form: object = None, data: object 
         kind, code = code, np.frombuffer(data, dtype=_MACHINE_FORMATS[form]).tolist()
     if type(kind) is not str or len(kind) != 1 or kind not in "bBuhHiIlLqQfd" or type(code) not in (list, str, bytes):
         raise ValueError("not an array as Python writes it")
-    made: array.array[Any] = array.array(kind, code)  # type: ignore[call-overload]
+    made: array.array[Any] = array.array(kind, code)  # type: ignore[call-overload]  # one of its letters, as checked
     return made
 
 

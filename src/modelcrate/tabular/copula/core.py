@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,13 +27,13 @@ class JointCore:
         self.config = config
         self.block_rows = max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // len(joint.names)))
 
-    def given(self, known: Mapping[str, object]) -> tuple[Normal, dict[str, float]]:
+    def given(self, known: Mapping[str, Any]) -> tuple[Normal, dict[str, float]]:
         """The distribution of the scores that are free, and the known cells as numbers, those of the model alone."""
         cells: dict[str, float] = {}
         for name, value in known.items():
             if name in self.joint.names:
                 try:
-                    cells[name] = float(value)  # type: ignore[arg-type]
+                    cells[name] = float(value)
                 except (TypeError, ValueError, OverflowError):
                     raise UsageError(f"{value!r} is no number", where=f"conditions[{name!r}]") from None
         return self.joint.given(cells), cells

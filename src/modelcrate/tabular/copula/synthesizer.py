@@ -28,8 +28,9 @@ class CopulaSynthesizer(Synthesizer):
     and those that constraints refuse, are drawn again. Raises :class:`MismatchError` where the parts do not fit.
     """
 
-    core: JointCore  # type: ignore[assignment]
-    config: CopulaConfig  # type: ignore[assignment]
+    # what needs the two of a network is defined anew below
+    core: JointCore  # type: ignore[assignment]  # in the place of a Core
+    config: CopulaConfig  # type: ignore[assignment]  # in the place of a Config
 
     def __init__(self, *, joint: Joint, table: Table, config: CopulaConfig) -> None:
         check_copula(joint=joint, table=table)

@@ -96,7 +96,7 @@ class Wide(Layout):
             listed = _reference(values, possible[position], faithful)
             number = _is_number(kinds[position], faithful)
             found[name] = settle(values, listed, numeric=number, discrete=name in self.discrete, faithful=faithful)
-        return frame_of({name: found[name] for name in self.order}, rows)  # type: ignore[misc]  # labels may be numbers
+        return frame_of({name: found[name] for name in self.order}, rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -180,7 +180,7 @@ class Long(Layout):
         if not self.numeric:
             for name, values, possible, _ in beside:
                 found[name] = settle(values, possible, numeric=False, discrete=False, faithful=faithful)
-        return frame_of({name: found[name] for name in self.order}, len(rows))  # type: ignore[misc]
+        return frame_of({name: found[name] for name in self.order}, len(rows))
 
     def _times(self, steps: int) -> np.ndarray:
         cells = [self.times.values[step % len(self.times)] for step in range(steps)]
@@ -229,10 +229,10 @@ def read_names(fields: Fields, name: str) -> tuple[Name, ...]:
     """A list of distinct column names."""
     found: list[Name] = []
     for where, item in fields.each(name, max_items=COLUMNS_LIMIT):
-        short = type(item) is str and len(item) <= NAME_LIMIT
-        if not short and not (type(item) is int and -(2**63) <= item < 2**63):
+        if (type(item) is str and len(item) <= NAME_LIMIT) or (type(item) is int and -(2**63) <= item < 2**63):
+            found.append(item)
+        else:
             raise FormatError(f"expected a column's name, found {kind_of(item)}", where=where)
-        found.append(item)  # type: ignore[arg-type]
     if len(set(found)) != len(found):
         raise FormatError("the same name twice", where=fields.path(name))
     return tuple(found)

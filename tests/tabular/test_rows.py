@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -262,3 +263,17 @@ def test_workers_in_processes_of_their_own_make_one_table_with_unique_keys(crate
     header = texts[2].partition("\n")[0] + "\n"
     assert header + "".join(text.removeprefix(header) for text in texts[:2]) == texts[2]
     assert pd.read_csv(tmp_path / "whole.csv")["key"].is_unique
+
+
+# -- dtypes
+
+
+@pytest.mark.parametrize("name", ["mixed", "mixed_categories", "dates_auto", "empty_bool", "highcard_none"])
+def test_plain_rows_have_the_dtypes_of_the_original_s(tmp_path, name):
+    """Whatever the installed pandas would infer; the golden is of pandas 1.5."""
+    golden = json.loads((CORPUS / "actgan" / name / "golden" / "sample_seeded.dtypes.json").read_text())
+    modelcrate.convert(CORPUS / "actgan" / name / "model.pkl", tmp_path / "x.crate")
+    found = modelcrate.load(tmp_path / "x.crate").sample(500, seed=1)
+    assert [(name, str(dtype)) for name, dtype in found.dtypes.items()] == [
+        (column["name"], column["dtype"]) for column in golden["columns"]
+    ]

@@ -154,8 +154,9 @@ def groups(frame: pd.DataFrame) -> list[Group]:
     columns = list(frame.columns)
     found: list[Group] = []
     plain = frame.reset_index(drop=True)
-    for key, part in plain.groupby(columns, sort=True, dropna=True):
-        cells = key if isinstance(key, tuple) else (key,)
+    alone = len(columns) == 1  # one column in a list gives a cell or a tuple, as the release of pandas will have it
+    for key, part in plain.groupby(columns[0] if alone else columns, sort=True, dropna=True):
+        cells: Any = (key,) if alone else key
         found.append(Group(dict(zip(columns, cells, strict=True)), part.index.to_numpy()))
     return found
 

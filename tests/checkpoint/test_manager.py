@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
 import subprocess
 import sys
@@ -14,7 +16,8 @@ import torch
 from torch import nn
 
 from modelcrate import errors
-from modelcrate.checkpoint import CheckpointManager, CheckpointWarning, load_checkpoint
+from modelcrate.checkpoint import CheckpointManager, CheckpointWarning, load_checkpoint, save_checkpoint
+from modelcrate.checkpoint.save import Training
 
 
 def network(value: float = 0.0) -> nn.Module:
@@ -236,3 +239,15 @@ def test_a_full_disk_leaves_the_old_ones_alone(tmp_path: Path) -> None:
     )
     assert result.stdout.splitlines() == ["refused IO", "refused IO", "1 1"], result.stderr
     assert os.listdir(tmp_path) == ["checkpoint-00000001.crate"]
+
+
+def test_the_function_and_the_manager_take_what_a_training_has() -> None:
+    fields = {field.name: field.default for field in dataclasses.fields(Training)}
+    for save, own in (
+        (save_checkpoint, {"path", "form", "digest", "overwrite"}),
+        (CheckpointManager.save, {"self", "block"}),
+    ):
+        taken = inspect.signature(save).parameters.values()
+        found = {it.name: it.default for it in taken if it.name not in own}
+        assert list(found) == list(fields)
+        assert [found[name] for name in list(fields)[1:]] == [fields[name] for name in list(fields)[1:]]

@@ -113,7 +113,7 @@ def _pair(item: object) -> Run:
 
 def _count(given: object) -> int:
     try:
-        count = -1 if isinstance(given, bool) else operator.index(given)  # type: ignore[arg-type]
+        count = -1 if isinstance(given, bool) else operator.index(given)  # type: ignore[arg-type]  # a TypeError then
     except TypeError:
         count = -1
     if not 0 <= count <= ROWS_LIMIT:

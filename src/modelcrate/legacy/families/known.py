@@ -37,6 +37,13 @@ def refuse_unknown(view: View, known: Iterable[str]) -> None:
             )
 
 
+def unboxed(value: object) -> object:
+    """A NumPy scalar as Python's own; anything else as it is."""
+    import numpy as np
+
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def cell(view: View) -> object:
     """One cell of a table: text, number, date, missing. Raises :class:`UnsupportedError` for anything else."""
     import numpy as np

@@ -1,11 +1,12 @@
 """Loading straight to a GPU: a crate, digests on, against torch and safetensors, and against the bus itself.
 
-    python benchmarks/device.py [--sizes 1.6e9 6e9] [--rounds 5] [--json FILE] [--folder DIR]
+    python benchmarks/device.py [--sizes 1.6e9 6e9] [--rounds 5] [--json FILE] [--folder DIR] [--device cuda]
 
 Every load runs in a process of its own that has used the device before, in an order that changes from round to round,
 the file in the page cache; the clock stops when the device has everything. The bar is 1.0 of the best of the others
 within each round. "pinned copy" is one copy of as many bytes from page-locked memory: nothing can be faster. Without a
-CUDA device it says so and measures nothing.
+CUDA device it says so and measures nothing. ``--device cpu`` runs every step all the same, to see that each works:
+its times say nothing, and no bar is asked for.
 """
 
 from __future__ import annotations
@@ -37,29 +38,34 @@ def main() -> int:
     """Run all rounds, print the tables, write JSON; exit code 1 if a bar is missed."""
     parser = rounds.parser(__doc__, 5)
     parser.add_argument("--sizes", nargs="+", type=float, default=[1.6e9, 6e9], metavar="BYTES")
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:1 ..., or cpu for a trial (default: cuda)")
     options = parser.parse_args()
     if options.step:
         return rounds.answer(run_step, options.step)
     import torch
 
-    if not torch.cuda.is_available():
+    trial = options.device == "cpu"
+    if not trial and not torch.cuda.is_available():
         print("skipped: there is no CUDA device here", file=sys.stderr)
         return 0
     results = []
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for size in options.sizes:
-            results.append(measure(int(size), options.rounds, Path(folder)))
+            results.append(measure(int(size), options.rounds, Path(folder), options.device))
             report(results[-1])
-    met = [bar["met"] for result in results for bar in result["bars"].values()]
-    return rounds.finish(options, results, met, device=torch.cuda.get_device_name())
+    met = [trial or bar["met"] for result in results for bar in result["bars"].values()]
+    return rounds.finish(
+        options, results, met, device="cpu" if trial else torch.cuda.get_device_name(torch.device(options.device))
+    )
 
 
-def measure(size: int, count: int, folder: Path) -> dict[str, Any]:
+def measure(size: int, count: int, folder: Path, device: str) -> dict[str, Any]:
     """All loads at one size: seconds of each round, and the ratios that the bars ask for."""
+    argument = f"{size}@{device}"
     for kind in SAVES:
-        rounds.spawn(__file__, kind, size, folder)
+        rounds.spawn(__file__, kind, argument, folder)
         warm(folder / FILES[kind])
-    seconds = rounds.timings(LOADS, count, lambda step: rounds.spawn(__file__, step, size, folder))
+    seconds = rounds.timings(LOADS, count, lambda step: rounds.spawn(__file__, step, argument, folder))
     for name in FILES.values():
         (folder / name).unlink()
     best = [min(others) for others in zip(*(seconds[other] for other in OTHERS), strict=True)]
@@ -70,13 +76,14 @@ def measure(size: int, count: int, folder: Path) -> dict[str, Any]:
     return {"bytes": size, "seconds": seconds, "medians": rounds.medians(seconds), "bars": bars}
 
 
-def run_step(step: str, size: str) -> dict[str, float]:
+def run_step(step: str, argument: str) -> dict[str, float]:
     """Inside the fresh process: write a file, or load one after the device and all code were used once."""
     import safetensors.torch
     import torch
 
     import modelcrate
 
+    size, device = argument.split("@")
     if step in SAVES:
         net = flat(int(size) // 4 // TENSORS)
         tensors = {name: tensor.detach() for name, tensor in net.named_parameters()}
@@ -88,29 +95,30 @@ def run_step(step: str, size: str) -> dict[str, float]:
             modelcrate.save(net, FILES["crate"], overwrite=True)
         return {}
     flat(1)  # registers the class
-    torch.zeros(1 << 20).to("cuda")
-    torch.cuda.synchronize()
-    load = loader(step, int(size))
+    synchronize = (lambda: None) if device == "cpu" else lambda: torch.cuda.synchronize(device)
+    torch.zeros(1 << 20).to(device)
+    synchronize()
+    load = loader(step, int(size), device)
 
     def complete() -> object:
         found = load()
-        torch.cuda.synchronize()
+        synchronize()
         return found
 
     return {step: timed(complete)[0]}
 
 
-def loader(step: str, size: int) -> Callable[[], object]:
+def loader(step: str, size: int, device: str) -> Callable[[], object]:
     import safetensors.torch
     import torch
 
     import modelcrate
 
     if step == "pinned copy":
-        source = torch.empty(PINNED, dtype=torch.uint8, pin_memory=True).fill_(1)
+        source = torch.empty(PINNED, dtype=torch.uint8, pin_memory=device != "cpu").fill_(1)
 
         def copy() -> object:
-            target = torch.empty(size, dtype=torch.uint8, device="cuda")
+            target = torch.empty(size, dtype=torch.uint8, device=device)
             for start in range(0, size, PINNED):
                 end = min(start + PINNED, size)
                 target[start:end].copy_(source[: end - start], non_blocking=True)
@@ -118,15 +126,15 @@ def loader(step: str, size: int) -> Callable[[], object]:
 
         return copy
     if step.startswith("torch.load(map"):
-        return lambda: torch.load(FILES["torch"], map_location="cuda")
+        return lambda: torch.load(FILES["torch"], map_location=device)
     if step.startswith("torch.load(mmap"):
-        return lambda: {name: it.to("cuda") for name, it in torch.load(FILES["torch"], mmap=True).items()}
+        return lambda: {name: it.to(device) for name, it in torch.load(FILES["torch"], mmap=True).items()}
     if step.startswith("safetensors"):
-        return lambda: safetensors.torch.load_file(FILES["safetensors"], device="cuda")
+        return lambda: safetensors.torch.load_file(FILES["safetensors"], device=device)
     verify = "verify=False" not in step
     modelcrate.save(flat(1), "warm-up.crate", overwrite=True)
-    modelcrate.load("warm-up.crate", device="cuda", verify=verify)
-    return lambda: modelcrate.load(FILES["crate"], device="cuda", verify=verify)
+    modelcrate.load("warm-up.crate", device=device, verify=verify)
+    return lambda: modelcrate.load(FILES["crate"], device=device, verify=verify)
 
 
 def report(result: dict[str, Any]) -> None:

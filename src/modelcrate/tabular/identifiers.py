@@ -29,7 +29,7 @@ PATTERN_LIMIT: Final = 256
 """Characters of an expression; the parser recurses into groups."""
 TEXT_LIMIT: Final = 1024
 """Characters of one identifier; ``(?:(?:a{999}){999}){999}`` would ask for a gigabyte."""
-LONGEST_LIMIT: Final = 1 << 15
+LONGEST_LIMIT: Final = 1 << 12
 """Characters of one identifier of all parts together."""
 SPAN_LEAST: Final = 32
 """Fewer texts than these are made one by one."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
-from modelcrate.legacy.families.known import refuse_unknown
+from modelcrate.legacy.families.known import refuse_unknown, unboxed
 from modelcrate.legacy.view import View
 
 if TYPE_CHECKING:
@@ -141,10 +141,16 @@ def summarised(columns: Iterable[Document]) -> list[str]:
 
 
 def _finite(view: View) -> float:
-    value = view.value()
-    if hasattr(value, "item"):
-        value = value.item()
+    value = unboxed(view.value())
     return float(value) if isinstance(value, bool) else view.finite()
+
+
+def _floats(view: View) -> np.ndarray:
+    """An array of numbers as float64."""
+    found = view.array()
+    if found.dtype.kind not in "iuf":
+        raise FormatError(f"expected numbers, found {found.dtype}", where=view.path)
+    return found.astype("float64")
 
 
 def _quantiles(view: View) -> Document:
@@ -158,11 +164,11 @@ def _quantiles(view: View) -> Document:
         raise UnsupportedError("a kernel estimate that was not fitted", where=view.path)
     estimate = view["_model"].attributes("scipy.stats._kde.gaussian_kde", "scipy.stats.kde.gaussian_kde")
     refuse_unknown(estimate, _ESTIMATE)
-    centres = np.asarray(estimate["dataset"].array(), dtype=np.float64)
-    spread = np.asarray(estimate["covariance"].array(), dtype=np.float64)
+    centres = _floats(estimate["dataset"])
+    spread = _floats(estimate["covariance"])
     weights = np.full(centres.size, 1.0 / max(centres.size, 1))
     if "_weights" in estimate and not estimate["_weights"].is_none():
-        weights = np.asarray(estimate["_weights"].array(), dtype=np.float64)
+        weights = _floats(estimate["_weights"])
     usual = (
         centres.ndim == 2 and centres.shape[0] == 1 and spread.shape == (1, 1) and weights.shape == centres.shape[1:]
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, TypeAlias
 
-from modelcrate.errors import UnsupportedError
 from modelcrate.format.tensors import TensorData
 from modelcrate.legacy.families.ctgan_generator import generator_shape
 from modelcrate.legacy.families.gretel_actgan import Translation
+from modelcrate.legacy.families.known import setting, unboxed
 from modelcrate.legacy.view import View
 from modelcrate.storage.component import ComponentData
 
@@ -68,20 +67,9 @@ def assemble(
 
 def settings(view: View, names: tuple[str, ...], *, is_frame: bool) -> Document:
     """What a model was trained with, as JSON, by the names of its constructor."""
-    found: Document = {name.lstrip("_"): _plain(view[name]) for name in names if name in view}
+    found: Document = {name.lstrip("_"): setting(view[name]) for name in names if name in view}
     found["trained_on"] = "frame" if is_frame else "array"
     return found
-
-
-def _plain(view: View) -> Any:
-    value = view.value()
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in view.items()]
-    if hasattr(value, "item"):
-        value = value.item()
-    if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    raise UnsupportedError(f"a hyperparameter that is {view.describe()}", where=view.path)
 
 
 def _plain_table(transformer: Document) -> Document:
@@ -112,9 +100,7 @@ def _kind(column: Document) -> str:
 
 def label(view: View) -> str:
     """A column's name; those of arrays were numbers in early releases."""
-    value = view.value()
-    if hasattr(value, "item"):
-        value = value.item()
+    value = unboxed(view.value())
     if type(value) is int:
         return str(value)
     return view.text()

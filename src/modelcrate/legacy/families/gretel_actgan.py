@@ -7,7 +7,6 @@ any column.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -17,7 +16,7 @@ from modelcrate.legacy.dump import INERT
 from modelcrate.legacy.families import rdt
 from modelcrate.legacy.families.ctgan_generator import generator_shape, generator_tensors
 from modelcrate.legacy.families.ctgan_sampler import integers, one_hot_columns, shares_of_matrix
-from modelcrate.legacy.families.known import refuse_unknown
+from modelcrate.legacy.families.known import refuse_unknown, setting
 from modelcrate.legacy.families.random_states import state_of_objects
 from modelcrate.legacy.families.sdv_table import dtypes_of, translate_table
 from modelcrate.legacy.graph import Call
@@ -285,14 +284,7 @@ def _plain(view: View) -> Any:
     """A hyperparameter as JSON. Raises UnsupportedError for one that is none."""
     if view.callee in (f"{_PACKAGE}.structures.ConditionalVectorType", "builtins.getattr"):
         return str(view.enum(f"{_PACKAGE}.structures.ConditionalVectorType"))
-    value = view.value()
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in view.items()]
-    if hasattr(value, "item"):
-        value = value.item()
-    if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    raise UnsupportedError(f"a hyperparameter that is {view.describe()}", where=view.path)
+    return setting(view)
 
 
 def _versions(view: View) -> dict[str, str]:

@@ -7,7 +7,6 @@ category_encoders; a converter that knows sequences of several lengths (after 0.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
@@ -19,7 +18,7 @@ from modelcrate.format.tensors import TensorData
 from modelcrate.legacy.families.category_encoders import BINARY, ONE_HOT, encoded
 from modelcrate.legacy.families.gretel_actgan import Translation
 from modelcrate.legacy.families.gretel_dgan_network import module_tensors
-from modelcrate.legacy.families.known import cell, refuse_unknown
+from modelcrate.legacy.families.known import cell, refuse_unknown, setting
 from modelcrate.legacy.view import View
 from modelcrate.parts import SERIES
 from modelcrate.storage.component import ComponentData
@@ -169,9 +168,8 @@ def _settings(config: View, layout: Document | None) -> Document:
     found: Document = {"normalization": _range(config["normalization"])}
     for name in _SETTINGS:
         if name in config:
-            value = config[name].value()
-            value = value.item() if hasattr(value, "item") else value
-            if not isinstance(value, (bool, int, float)) or not math.isfinite(value):
+            value = setting(config[name])
+            if not isinstance(value, (bool, int, float)):
                 raise UnsupportedError(f"a setting that is {config[name].describe()}", where=config[name].path)
             found[name] = value
     found["trained_on"] = "array" if layout is None else "frame"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import math
 from collections.abc import Iterable
 
 from modelcrate.errors import UnsupportedError
 from modelcrate.format.values import Missing
+from modelcrate.legacy.graph import Dict, Set
 from modelcrate.legacy.view import View
 
 CELLS = (
@@ -35,6 +37,32 @@ def refuse_unknown(view: View, known: Iterable[str]) -> None:
                 where=view.path,
                 hint="a release that this version does not know, or a changed class",
             )
+
+
+SETTINGS_LIMIT = 10_000
+"""Values of one hyperparameter, those of shared lists counted at each visit."""
+SETTINGS_DEPTH = 8
+
+
+def setting(view: View) -> object:
+    """A hyperparameter as JSON: a plain value, or lists of these. Raises :class:`UnsupportedError` for another."""
+    found: list[object] = []
+    pending: list[tuple[View, list[object], int]] = [(view, found, 0)]
+    count = 0
+    while pending:
+        item, into, depth = pending.pop()
+        count += 1
+        if isinstance(item.node, (list, tuple)) and depth < SETTINGS_DEPTH and count + len(item.node) < SETTINGS_LIMIT:
+            into.append(inner := [])  # type: ignore[var-annotated]
+            pending.extend((below, inner, depth + 1) for below in reversed(item.items()))
+            continue
+        value = None if isinstance(item.node, (list, tuple, Dict, Set)) else unboxed(item.value())
+        plain = item.is_none() or isinstance(value, (bool, str))
+        whole = isinstance(value, int) and abs(value) < 2**63
+        if not plain and not whole and not (isinstance(value, float) and math.isfinite(value)):
+            raise UnsupportedError(f"a hyperparameter that is {item.describe()}", where=item.path)
+        into.append(value)
+    return found[0]
 
 
 def unboxed(value: object) -> object:

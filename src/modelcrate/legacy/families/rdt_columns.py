@@ -97,7 +97,8 @@ def twister_of(view: View, seed: int) -> int | Document:
     if not isinstance(found, GeneratorData) or found.bit_generator != "MT19937":
         raise UnsupportedError("a random state that is no Mersenne Twister", where=view.path)
     inner = found.state.get("state")
-    assert isinstance(inner, dict)  # read_value has seen to it
+    if not isinstance(inner, dict):
+        raise UnsupportedError("a random state without its words", where=view.path)
     key, position = np.array(inner["key"], dtype=np.uint32), int(inner["pos"])
     has_normal, normal = bool(found.state.get("has_gauss", 0)), found.state.get("gauss", 0.0)
     for guess in (seed, seed + 1, _SEED, _SEED + 1):

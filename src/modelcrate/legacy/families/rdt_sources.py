@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
-from modelcrate.legacy.families.known import cell, refuse_unknown
+from modelcrate.legacy.families.known import cell, refuse_unknown, unboxed
 from modelcrate.legacy.families.rdt_columns import BASE, FAKER_NAMES, MODULES, twister_of
 from modelcrate.legacy.graph import Call
 from modelcrate.legacy.view import View
@@ -86,9 +86,7 @@ def _pattern(view: View) -> Document:
 
 def _size(view: View) -> float:
     """How many texts the original counts on; a complex number in some releases."""
-    value = view.value()
-    if hasattr(value, "item"):
-        value = value.item()
+    value = unboxed(view.value())
     return float(value.real) if isinstance(value, complex) else view.number()
 
 
@@ -190,7 +188,7 @@ def _values(view: View) -> list[object]:
 
 
 def _plain(value: object) -> object:
-    return value.item() if hasattr(value, "item") else value
+    return unboxed(value)
 
 
 def _seen(view: View, function: str, keywords: dict[str, object]) -> list[object]:

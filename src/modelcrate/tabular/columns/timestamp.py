@@ -21,6 +21,8 @@ NAT = np.iinfo(np.int64).min
 DAY = 86_400
 FORMAT_LIMIT = 128
 """Characters in a date format."""
+WRITTEN_LIMIT = 512
+"""Characters of a date format with its zone written out."""
 WIDTH = re.compile(r"%[-_0^#:]*[0-9]")
 """What the C library reads as ``pad to so many characters``: ``%30000Y`` would make megabytes of every hundred rows."""
 PLACES = {
@@ -104,6 +106,8 @@ class Timestamp(TableEncoding):
             raise FormatError("a date format of printable characters only", where=fields.path("format"))
         if found.format is not None and WIDTH.search(found.format):
             raise FormatError("a date format that pads to a width of its own", where=fields.path("format"))
+        if found.format is not None and len(_zoned(found.format, found.zone)) > WRITTEN_LIMIT:
+            raise FormatError("a date format that writes its zone too often", where=fields.path("format"))
         if found.dtype is not None and (found.dtype.kind not in "iuf" or not found.text or not found.format):
             raise FormatError("numbers are read from texts in a format", where=fields.path("dtype"))
         fields.finish()

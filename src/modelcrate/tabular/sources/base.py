@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import decimal
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
-from modelcrate.tabular.cells import column_of
+from modelcrate.tabular.cells import CELL_TYPES, column_of
 
 BLOCK = 4096
 """Rows that are put in random order together where the order is to be scrambled."""
@@ -74,6 +75,12 @@ class Repeats:
 
     counts: np.ndarray
     shares: np.ndarray
+    _edges: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        with np.errstate(all="ignore"):  # shares that are none are refused afterwards
+            edges = self.shares.cumsum()
+            object.__setattr__(self, "_edges", edges / edges[-1] if len(edges) else edges)
 
     @classmethod
     def from_document(cls, fields: Fields) -> Repeats:
@@ -94,8 +101,7 @@ class Repeats:
 
     def draw(self, uniform: float) -> int:
         """How often the next value occurs."""
-        edges = self.shares.cumsum()
-        return int(self.counts[min(int((edges / edges[-1]).searchsorted(uniform, side="right")), len(edges) - 1)])
+        return int(self.counts[min(int(self._edges.searchsorted(uniform, side="right")), len(self._edges) - 1)])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,7 +117,7 @@ class Left:
         if fields.value(name) is None:
             return cls()
         items = fields.items(name, max_items=2)
-        if len(items) != 2 or type(items[1]) is not int or not 0 <= items[1] <= ROWS_LIMIT:
+        if len(items) != 2 or not is_cell(items[0]) or type(items[1]) is not int or not 0 <= items[1] <= ROWS_LIMIT:
             raise FormatError("expected a value and how often it comes", where=fields.path(name))
         return cls(value=items[0], times=items[1])
 
@@ -134,6 +140,13 @@ class Left:
         if times > rows:
             self.value, self.times = value, times - rows
         return [value] * min(times, rows)
+
+
+def is_cell(value: object) -> bool:
+    """Whether a document's value can be one cell, found again among others."""
+    if isinstance(value, decimal.Decimal) and value.is_snan():
+        return False
+    return value is None or isinstance(value, (*CELL_TYPES, np.generic))
 
 
 def read_count(fields: Fields, name: str) -> int:

@@ -14,11 +14,11 @@ import pandas as pd
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.format.document import Fields
 from modelcrate.tabular.anonymisation import load_fakers
-from modelcrate.tabular.cells import CATEGORIES_LIMIT, CELL_TYPES
+from modelcrate.tabular.cells import CATEGORIES_LIMIT
 from modelcrate.tabular.draws import LegacyDraws
 from modelcrate.tabular.keywords import KNOWN, Value, checked
 from modelcrate.tabular.randomstate import WORDS, Twister
-from modelcrate.tabular.sources.base import Left, Maker, Repeats, Source, cells, own
+from modelcrate.tabular.sources.base import Left, Maker, Repeats, Source, cells, is_cell, own
 from modelcrate.tabular.sources.pattern import RULES
 
 ATTEMPTS = 1000
@@ -186,7 +186,7 @@ class MadeUp(Source):
 def _cells(fields: Fields, name: str) -> tuple[object, ...]:
     found: list[object] = []
     for where, item in fields.each(name, max_items=CATEGORIES_LIMIT):
-        if item is not None and not isinstance(item, (*CELL_TYPES, np.generic)):
+        if not is_cell(item):
             raise FormatError("expected a cell", where=where)
         found.append(item)
     return tuple(found)
@@ -293,6 +293,8 @@ class _Resumed(Maker):
 
     def _matching(self, rows: int) -> list[object]:
         assert self.source.distinct is not None
+        if not self.source.distinct or self.values == []:
+            raise UnsupportedError("no values to repeat", where=f"provider {self.source.provider!r}")
         if self.source.renews:
             new = [self._value() for _ in range(min(rows, self.source.distinct))]
             if rows < self.source.distinct:

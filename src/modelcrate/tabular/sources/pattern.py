@@ -19,6 +19,10 @@ from modelcrate.tabular.identifiers import Texts, enumerate_pattern
 from modelcrate.tabular.randomstate import SEED_BOUND, Twister
 from modelcrate.tabular.sources.base import BLOCK, Left, Maker, Repeats, Source, cells, own, read_count
 
+DIGITS_LIMIT = 4000
+"""Digits of a number that is counted up; Python writes none of more than 4300."""
+SINGLE_LIMIT = 32
+"""Texts up to which those of a scrambled block are made one by one."""
 RULES = ("any", "unique", "match", "scale")
 """Values may repeat, never do, are as many as the original had, or repeat as often as the original's did."""
 
@@ -138,7 +142,9 @@ def beyond(template: list[str], count: int) -> list[str]:
 
 
 def number_of(text: str) -> int | None:
-    """The whole number that a text writes, as Python reads it."""
+    """The whole number that a text writes, as Python reads it; of so many digits that it also writes the next ones."""
+    if len(text) > DIGITS_LIMIT:
+        return None
     try:
         return int(text)
     except ValueError:
@@ -186,7 +192,7 @@ class _Resumed(Maker):
         if self.source.restarts:
             if rows > max(self.source.capacity - self.made, 0.0):
                 self.made = 0
-            texts = [str(text) for text in self._next(rows)]
+            texts = [str(text) for text in self._next(rows) or self._restarted(rows)]
             return [*texts, *beyond(texts, rows - len(texts))]
         found = [] if self.spare else self._next(rows)
         missing = rows - len(found)
@@ -273,8 +279,11 @@ class _Fresh(Maker):
             order = list(range(min(BLOCK, self.size - base)))
             Random(f"{self.order} {base}").shuffle(order)
             self.block = base, order
+        places = self.block[1][first - base : last - base]
+        if len(places) <= SINGLE_LIMIT:
+            return [text for place in places for text in self._span(base + place, base + place + 1)]
         texts = self._span(base, base + len(self.block[1]))
-        return [texts[place] for place in self.block[1][first - base : last - base]]
+        return [texts[place] for place in places]
 
     def _span(self, start: int, stop: int) -> list[str]:
         given = self.source
@@ -291,7 +300,7 @@ class _Fresh(Maker):
 
 
 def _cycled(values: list[object], rows: int) -> list[object]:
-    whole = values * (rows // len(values) + 1)
+    whole = values * (rows // max(len(values), 1) + 1)
     return whole[:rows]
 
 

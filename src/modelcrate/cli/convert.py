@@ -24,14 +24,16 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser(
         "convert",
-        help="turn legacy pickles into crates, without executing them",
+        help="turn legacy files into crates, without executing them",
         description="Turn legacy files into crates. Nothing in them is executed or imported.",
         epilog=EPILOG,
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="OLD NEW, or OLD... together with --out")
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder for the crates, named after their sources")
     parser.add_argument("--folder", action="store_true", help="write folder crates instead of single files")
-    parser.add_argument("--digest", choices=("blake3", "sha256"), default="blake3", help="digest algorithm")
+    parser.add_argument(
+        "--digest", choices=("blake3", "sha256"), default="blake3", help="algorithm of the digests (default: blake3)"
+    )
     parser.add_argument(
         "--to",
         choices=("crate", "safetensors", "torch"),
@@ -51,8 +53,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="take learnt values out: min-max (the least and greatest values seen), rare-categories=5 (those of fewer"
         " than five training rows; =5/2000 of so many, =0.25%% of sampled rows); a source may then be a crate",
     )
-    parser.add_argument("--force", action="store_true", help="replace crates that exist already")
-    parser.add_argument("--json", action="store_true", help="one JSON object a crate on stdout")
+    parser.add_argument("--force", action="store_true", help="replace files that exist already")
+    parser.add_argument("--json", action="store_true", help="one JSON object a crate a line on stdout")
     parser.set_defaults(run=run)
 
 

@@ -22,14 +22,14 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="show what a crate holds",
         description="Show a crate's components, tensors, fitted values, hyperparameters and what was left out.",
     )
-    parser.add_argument("path", metavar="CRATE")
+    parser.add_argument("path", metavar="CRATE", help="file or folder; with --privacy a legacy file too")
     parser.add_argument("--tensors", action="store_true", help="list the tensors")
     parser.add_argument("--state", action="store_true", help="list what the state documents hold, place by place")
     parser.add_argument("--all", action="store_true", help="list without shortening")
     parser.add_argument(
         "--privacy",
         action="store_true",
-        help="list what CRATE (or a legacy file) discloses of its training data, column by column",
+        help="list what it discloses of its training data, column by column",
     )
     parser.add_argument("--no-verify", action="store_true", help="don't compare digests first")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")

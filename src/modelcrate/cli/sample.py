@@ -39,18 +39,37 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         description="Sample rows from a crate that holds a tabular synthesizer.",
         epilog=EPILOG,
     )
-    parser.add_argument("path", metavar="CRATE")
-    parser.add_argument("-n", "--rows", type=_row_count, metavar="N", help="rows to sample, of time series examples")
-    parser.add_argument("-o", "--output", default="-", metavar="FILE", help=".csv or .parquet file, or - for stdout")
+    parser.add_argument("path", metavar="CRATE", help="file or folder")
+    parser.add_argument(
+        "-n", "--rows", type=_row_count, metavar="N", help="how many rows; of time series, how many examples"
+    )
+    parser.add_argument(
+        "-o", "--output", default="-", metavar="FILE", help=".csv or .parquet file, or - for stdout (default)"
+    )
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--seed", type=int, metavar="S", help="the same seed gives the same rows")
-    how.add_argument("--replay", type=_replay, metavar="S|fixed", help="the rows the original library gives")
+    how.add_argument("--seed", type=int, metavar="S", help="the same seed gives the same rows (default: a random one)")
+    how.add_argument(
+        "--replay",
+        type=_replay,
+        metavar="S|fixed",
+        help="the rows that the original library gives, seeded with S or by itself",
+    )
     parser.add_argument("--shard", metavar="K/N", help="only part K of N, for several workers; needs --seed")
     given = parser.add_mutually_exclusive_group()
-    given.add_argument("--condition", action="append", type=_condition, metavar="COLUMN=VALUE", help="repeatable")
+    given.add_argument(
+        "--condition",
+        action="append",
+        type=_condition,
+        metavar="COLUMN=VALUE",
+        help="only rows with this value (repeatable)",
+    )
     given.add_argument("--known", metavar="CSV", help="complete each row of this table of known columns")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps or auto")
-    parser.add_argument("--escape-formulas", action="store_true", help="quote cells that start with = + - @")
+    parser.add_argument(
+        "--escape-formulas",
+        action="store_true",
+        help="quote cells that a spreadsheet would take for a formula: = + - @ first",
+    )
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
     parser.set_defaults(run=run)
 

@@ -30,14 +30,14 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser(
         "scan",
-        help="say what pickles would do, without doing it",
+        help="say what files would do if they were unpickled",
         description="Say of each file what unpickling it would do. Nothing is executed, imported or unpacked to disk.",
         epilog=EPILOG,
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files and archives to scan, folders to search")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one JSON object a file a line")
-    form.add_argument("--sarif", action="store_true", help="one SARIF 2.1.0 document")
+    form.add_argument("--json", action="store_true", help="one JSON object a file a line on stdout")
+    form.add_argument("--sarif", action="store_true", help="one SARIF 2.1.0 document on stdout")
     parser.add_argument(
         "--allow", action="append", default=[], metavar="MODULE.NAME", help="trust this name as well (repeatable)"
     )

@@ -16,7 +16,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         epilog="Exit code 0: whole. 1: something is wrong with it. 2: it could not be checked. It says nothing about "
         "who made the crate; pin one that you trust with --expect.",
     )
-    parser.add_argument("path", metavar="CRATE")
+    parser.add_argument("path", metavar="CRATE", help="file or folder")
     parser.add_argument("--expect", metavar="DIGEST", help="the identity that the crate must have")
     parser.add_argument("--schemas", action="store_true", help="also hold every document against its JSON Schema")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")

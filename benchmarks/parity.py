@@ -241,7 +241,8 @@ def _ctgan_frames(synthesizer: Synthesizer, case: dict[str, Any]) -> Iterator[tu
     transformer = synthesizer.core.transformer
     matrix = np.random.default_rng(7).uniform(-1, 1, (64, transformer.width)).astype("float32")
     how = Reversal(draws=LegacyDraws(np.random.RandomState(INVERSE_SEED)))
-    yield "inverse_fixed", _frame(transformer.inverse(matrix, how))
+    modelled = transformer.inverse(matrix, how)
+    yield "inverse_fixed", synthesizer.table.reverse(modelled, len(matrix), how, Random(INVERSE_SEED))
     for number, asked in enumerate(case["conditions"]):
         known = {asked["column"]: asked["value"]}
         yield f"sample_condition_{number}", synthesizer.sample(200, conditions=known, replay=SEED)

@@ -23,6 +23,7 @@ from modelcrate.legacy.families.ctgan_sampler import translate_sampler
 from modelcrate.legacy.families.gretel_actgan import Translation
 from modelcrate.legacy.families.known import column_dtype, refuse_unknown
 from modelcrate.legacy.families.random_states import state_of_objects, state_of_tuples
+from modelcrate.legacy.families.sdv1_formats import plain_format
 from modelcrate.legacy.values.dtypes import DtypeData
 from modelcrate.legacy.view import View
 from modelcrate.storage.component import ComponentData
@@ -58,6 +59,8 @@ _TRAINING: Final = {
     "loss_values": "the losses of each epoch",
 }
 """What only training needs, by attribute."""
+_BOXED: Final = ("boolean", "string", "str", "category")
+"""Dtypes of pandas whose columns are modelled as plain objects."""
 
 
 def translate_ctgan(view: View) -> Translation:
@@ -90,6 +93,7 @@ def translate_ctgan(view: View) -> Translation:
         hyperparameters=settings(view, _CTGAN_SETTINGS, is_frame=is_frame),
     )
     found.notes += notes
+    _cast_back(found, view["_transformer"])
     _list_omissions(found, view, view["_data_sampler"])
     if misplaced:
         found.notes.append(
@@ -133,6 +137,7 @@ def translate_tvae(view: View) -> Translation:
         hyperparameters=settings(view, _TVAE_SETTINGS, is_frame=is_frame),
     )
     found.notes += notes
+    _cast_back(found, view["transformer"])
     _list_omissions(found, view, None)
     return found
 
@@ -217,10 +222,26 @@ def _raw_dtypes(view: View) -> dict[str, str]:
     for name, dtype in zip(series.index.labels(), series.values.tolist(), strict=True):
         if isinstance(name, bool) or not isinstance(name, (str, int)):
             raise UnsupportedError("a column whose name is neither text nor a number", where=view.path)
-        # categories of pandas' own dtypes; a table around the model, if there is one, casts them back
-        boxed = isinstance(dtype, DtypeData) and dtype.name in ("boolean", "string", "str", "category")
+        # categories of pandas' own dtypes; the table around the model casts them back
+        boxed = isinstance(dtype, DtypeData) and dtype.name in _BOXED
         found[str(name)] = "object" if boxed else column_dtype(dtype, f"{view.path}[{name!r}]")
     return found
+
+
+def _cast_back(found: Translation, view: View) -> None:
+    """Give the table's columns of pandas' own dtypes these dtypes, as the original does last of all."""
+    where = view.attributes("ctgan.data_transformer.DataTransformer")["_column_raw_dtypes"]
+    series = where.series()
+    boxed = {
+        str(name): plain_format(dtype, f"{where.path}[{name!r}]")
+        for name, dtype in zip(series.index.labels(), series.values.tolist(), strict=True)
+        if isinstance(dtype, DtypeData) and dtype.name in _BOXED
+    }
+    for component in found.components:
+        if component.name == "table" and isinstance(component.state, dict):
+            for field in component.state["fields"]:
+                if field["name"] in boxed:
+                    field["format"] = boxed[field["name"]]
 
 
 def _random_state(view: View) -> Document | None:

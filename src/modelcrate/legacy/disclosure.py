@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MANY: Final = 100
 """Cells of a list, frame or array that are worth a line where the length of the training table is not known."""
 EXAMPLES: Final = 3
+SHORTEST: Final = 6
+"""Characters of the shortest text that tells a path, a user or a line of code."""
 _FRAMES: Final = frozenset({"pandas.core.frame.DataFrame", "pandas.core.series.Series"})
 _CODE: Final = frozenset({"types.CodeType", "builtins.code", "cloudpickle.cloudpickle._make_function"})
 _ROW_LISTS: Final = frozenset({"_rid_by_cat_cols", "model"})
@@ -36,7 +38,7 @@ _PATH: Final = re.compile(
     r"|[A-Za-z]:\\(?:[^\x00-\x1f\"'<>|*?:]{1,300})"
 )
 _USER: Final = re.compile(r"(?:/home/|/Users/|[A-Za-z]:\\Users\\)([^/\\]{1,64})")
-_SOURCE: Final = re.compile(r"^\s*(?:class|def|import|from) \w", re.MULTILINE)
+_SOURCE: Final = re.compile(r"^[ \t]{0,200}(?:class|def|import|from) \w", re.MULTILINE)
 _TEXT_LOOKED_AT: Final = 1 << 16
 
 
@@ -102,28 +104,36 @@ class _Walk:
         self.sources: list[str] = []
         self.functions: list[str] = []
         self.seen: set[int] = set()
+        self.listed: set[int] = set()
 
     def run(self, root: Node, where: str) -> None:
-        seen = self.seen
-        pending: list[tuple[Node, str]] = [(root, where)]
+        pending: list[tuple[Node, str]] = [(root, where)] if self._is_new(root) else []
         while pending:
             node, path = pending.pop()
             if isinstance(node, str):
                 self._text(node, path)
                 continue
-            if not isinstance(node, (list, tuple, Dict, Set, Call, PersistentId)) or id(node) in seen:
-                continue
-            seen.add(id(node))
             if isinstance(node, Call) and self._call(node, path):
                 continue
             if isinstance(node, list) and len(node) >= MANY and all(type(item) in (int, float) for item in node):
                 self.tables.append((path, "list", (len(node),)))
                 continue
-            children = list(_children(node, path))
-            for child, step in children:
-                if step.rpartition(".")[2] in _ROW_LISTS and isinstance(child, list):
+            fresh: list[tuple[Node, str]] = []
+            for child, step in _children(node, path):
+                if isinstance(child, list) and step.rpartition(".")[2] in _ROW_LISTS and id(child) not in self.listed:
+                    self.listed.add(id(child))
                     self._row_numbers(child, step)
-            pending.extend(reversed(children))
+                if self._is_new(child):
+                    fresh.append((child, step))
+            pending.extend(reversed(fresh))
+
+    def _is_new(self, node: Node) -> bool:
+        """Whether there is anything to look at that was not met before; what a file shares costs it nothing."""
+        short = isinstance(node, str) and len(node) < SHORTEST
+        if short or not isinstance(node, (str, list, tuple, Dict, Set, Call, PersistentId)) or id(node) in self.seen:
+            return False
+        self.seen.add(id(node))
+        return True
 
     def _call(self, node: Call, path: str) -> bool:
         """Whether the node has been dealt with as a whole."""
@@ -182,6 +192,10 @@ class _Walk:
             held = [array for array in arrays if array is not None and array.ndim == 1 and array.dtype.kind in "iu"]
             if len(held) != len(categories):
                 return
+            own = {id(item) for item in categories}
+            if len(own) != len(categories) or not own.isdisjoint(self.listed):
+                return  # two categories never have the same rows
+            self.listed |= own
             rows = np.concatenate(held)
             if len(rows) and np.array_equal(np.sort(rows), np.arange(len(rows))):
                 self.rows.append((f"{path}[{number}]", [len(array) for array in held], len(rows)))
@@ -201,7 +215,7 @@ class _Walk:
         listed = {path for path, _, _ in self.rows}
         length = max((rows for _, _, rows in self.rows), default=0)
         for path, kind, shape in self.tables:
-            if any(path.startswith(known) for known in listed):
+            if any(path[:end] in listed for end in range(1, len(path) + 1) if path[end - 1] == "]"):
                 continue
             whole = length and shape[0] == length
             cells = 1

@@ -95,7 +95,8 @@ def generator_of(node: Node, context: Context, where: str) -> GeneratorData:
     if not isinstance(node, Call) or name not in (RANDOM_STATE, GENERATOR, BIT_GENERATOR):
         raise FormatError(f"expected a random generator, found {describe(node)}", where=where)
     argument = node.args[0] if node.args else "MT19937"
-    inner = generator_of(argument, context, where) if callee_of(argument) == BIT_GENERATOR else None
+    holds = name != BIT_GENERATOR and callee_of(argument) == BIT_GENERATOR  # and that one holds no other
+    inner = generator_of(argument, context, where) if holds else None
     bits = inner.bit_generator if inner is not None else _bit_generator(argument, where)
     states = node.states
     if not states and inner is not None:

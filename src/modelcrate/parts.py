@@ -23,6 +23,8 @@ INFERENCE = "inference.package/1"
 """A crate of a network and what belongs to it for predictions."""
 STATE_DICT = "torch.state_dict/1"
 """A crate of tensors by name, as ``state_dict()`` gives them, and the type of such a component."""
+PREPROCESSING = "tabular.preprocessing/1"
+"""A component: the fitted steps from raw columns to a network's input."""
 VALUES = "torch.values/1"
 """A crate of plain values and tensors in any arrangement: what ``torch.save`` was given."""
 

@@ -33,7 +33,7 @@ from modelcrate.nn import nested
 from modelcrate.nn.nested import TensorSink
 from modelcrate.nn.sharing import Shared, find_shared
 from modelcrate.nn.tensors import tensor_data, tensor_view
-from modelcrate.parts import STATE_DICT, VALUES
+from modelcrate.parts import PREPROCESSING, STATE_DICT, VALUES
 from modelcrate.storage.component import ComponentData
 from modelcrate.stored import StoredComponent
 
@@ -164,7 +164,14 @@ def load_values(
     found: dict[str, Any] = {}
     for name in places.names():
         part = crate[name]
-        found[name] = load_state_dict(part, device) if part.type == STATE_DICT else load_module(part)
+        if part.type == STATE_DICT:
+            found[name] = load_state_dict(part, device)
+        elif part.type == PREPROCESSING:
+            from modelcrate.inference.fitted import Preprocessing
+
+            found[name] = Preprocessing.of_component(part)
+        else:
+            found[name] = load_module(part)
     for name in places.names():
         value = _put(value, places.items(name, max_items=nested.DEPTH), found[name], places.path(name))
     fields.finish()

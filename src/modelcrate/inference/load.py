@@ -12,9 +12,10 @@ from modelcrate.format.digest import Digest
 from modelcrate.format.document import Fields
 from modelcrate.inference.interface import TableInput
 from modelcrate.inference.outputs import TASKS
-from modelcrate.inference.package import INTERFACE, PREPROCESSING, InferencePackage, Interface
+from modelcrate.inference.package import INTERFACE, InferencePackage, Interface
 from modelcrate.limits import DEFAULT, Limits
 from modelcrate.module_parts import load_component
+from modelcrate.parts import PREPROCESSING
 from modelcrate.storage.regions import IO
 from modelcrate.storage.source import Location
 from modelcrate.stored import StoredComponent

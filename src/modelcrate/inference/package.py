@@ -27,7 +27,6 @@ from modelcrate.tabular.preprocessing.block import Array
 from modelcrate.tabular.preprocessing.categories import Categories
 
 INTERFACE = "inference.interface/1"
-PREPROCESSING = "tabular.preprocessing/1"
 
 BATCH_ROWS = 1_024
 """Rows that go through a network at once, unless the caller says otherwise."""

@@ -16,12 +16,13 @@ from modelcrate.format.digest import DEFAULT_ALGORITHM
 from modelcrate.format.document import Fields
 from modelcrate.format.manifest import Manifest
 from modelcrate.inference.columns import Column, cells_of, dtype_of
+from modelcrate.inference.fitted import Preprocessing, columns_for, natural_input
 from modelcrate.inference.interface import TENSOR_DTYPES, TableInput, TensorInput, is_frame
 from modelcrate.inference.outputs import SCORES, TASKS, Scores, Task
-from modelcrate.inference.package import INTERFACE, PREPROCESSING, Interface, class_problem
+from modelcrate.inference.package import INTERFACE, Interface, class_problem
 from modelcrate.module_parts import module_component
 from modelcrate.nn.dtypes import name_of
-from modelcrate.parts import INFERENCE
+from modelcrate.parts import INFERENCE, PREPROCESSING
 from modelcrate.storage.component import ComponentData
 from modelcrate.tabular.preprocessing import (
     Branch,
@@ -124,6 +125,8 @@ def _preprocessing(given: object) -> tuple[Step | Channels | None, tuple[str, ..
     """The step that was given, and the names of its columns where they are known."""
     if isinstance(given, Channels):
         return given, None
+    if isinstance(given, Preprocessing):
+        return given.step, given.columns
     if isinstance(given, Mapping):
         return _by_column(given)
     return _step(given, "preprocessing"), feature_names(given) if is_scikit(given) else None
@@ -132,6 +135,8 @@ def _preprocessing(given: object) -> tuple[Step | Channels | None, tuple[str, ..
 def _step(given: object, where: str) -> Step | None:
     if given is None:
         return None
+    if isinstance(given, Preprocessing):
+        given = given.step
     step = from_scikit(given, where=where) if is_scikit(given) else given
     if not isinstance(step, Step):
         hint = "give a fitted scikit-learn transformer or steps of modelcrate.tabular.preprocessing"
@@ -180,10 +185,7 @@ def _input(
         return declared
     expected = prepared.expects((Expected(kind="number"),) * prepared.outputs)
     if declared is None:
-        if names is not None:
-            return TableInput(columns=_columns(names, [None] * len(names), expected))
-        own = [f"x{index}" for index in range(len(expected))]
-        return TableInput(columns=_columns(own, [None] * len(own), expected), named=False)
+        return natural_input(prepared, names)
     assert isinstance(declared, TableInput)  # a TensorInput with columns is refused above
     return _fitted(declared, names, expected)
 
@@ -220,21 +222,7 @@ def _fitted(declared: TableInput, names: tuple[str, ...] | None, expected: Seque
         raise UsageError(
             f"column {absent[0]!r}, on which the preprocessing was fitted, is absent", where="input_schema"
         )
-    return TableInput(columns=_columns(order, [held[name] for name in order], expected), named=declared.named)
-
-
-def _columns(
-    names: Sequence[str], declared: Sequence[Column | None], expected: Sequence[Expected]
-) -> tuple[Column, ...]:
-    found: list[Column] = []
-    for name, column, wanted in zip(names, declared, expected, strict=True):
-        dtype = wanted.kind if column is None or column.dtype == "any" else column.dtype
-        numeric = dtype not in ("text", "any")
-        if wanted.used and (dtype == "text" if wanted.kind == "number" else numeric and wanted.kind == "text"):
-            raise UsageError(f"is {dtype}, and the preprocessing takes {wanted.kind}", where=f"column {name!r}")
-        missing = wanted.missing and (column is None or column.missing)
-        found.append(Column(name=name, dtype=dtype, missing=missing or not wanted.used, required=wanted.used))
-    return tuple(found)
+    return TableInput(columns=columns_for(order, [held[name] for name in order], expected), named=declared.named)
 
 
 def _task(task: Task | None, class_names: Sequence[object] | None) -> Task:

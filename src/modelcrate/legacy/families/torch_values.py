@@ -21,10 +21,12 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 import torch
 
-from modelcrate.errors import LimitError, UnsupportedError
+from modelcrate.errors import FormatError, LimitError, ModelcrateError, UnsupportedError
 from modelcrate.format.extensions import DTYPE_SIZES
 from modelcrate.format.manifest import Omission
+from modelcrate.inference.fitted import Preprocessing
 from modelcrate.legacy.export import module_state, named_tensors
+from modelcrate.legacy.families import sklearn_preprocessing
 from modelcrate.legacy.families.gretel_actgan import Translation
 from modelcrate.legacy.families.torch_module import Module, is_module, translate_module
 from modelcrate.legacy.read import values_of
@@ -35,6 +37,7 @@ from modelcrate.nn.dtypes import name_of
 from modelcrate.nn.nested import DEPTH
 from modelcrate.parts import MODULE, STATE_DICT, VALUES
 from modelcrate.storage.component import ComponentData
+from modelcrate.tabular.preprocessing import scikit
 from modelcrate.values_parts import VALUES_COMPONENT, Path, state_dict_component, values_component
 
 PARTS: Final = 60
@@ -51,11 +54,7 @@ def translate(view: View) -> Translation:
 
     Raises UnsupportedError, naming the path, for tensors and layers that no crate can hold.
     """
-    return translate_value(values_of(view), view.path)
-
-
-def translate_value(value: object, where: str) -> Translation:
-    """The same for a value as :func:`modelcrate.read_legacy` gives it."""
+    value, where = values_of(view), view.path
     if isinstance(value, Record) and is_module(value):
         return _module(value, where)
     if isinstance(value, Record):
@@ -63,7 +62,7 @@ def translate_value(value: object, where: str) -> Translation:
     if _is_state_dict(value, depth=0):
         component = state_dict_component(value, name="state_dict", role="state_dict", where=where)
         return Translation(model=(STATE_DICT, {}), components=[component], hyperparameters={})
-    return _Values(where).translate(value)
+    return _Values(where, view).translate(value)
 
 
 def translate_weights(view: View, program: Program | None = None) -> Translation:
@@ -137,6 +136,16 @@ def _described(modules: dict[str, Module]) -> dict[str, Any]:
     return {"modules": found} if found else {}
 
 
+def _at(view: View, path: Path) -> View:
+    """The node at a path of keys and indices; FormatError where maps and lists do not lead to it."""
+    for step in path:
+        held: dict[Any, View] = view.mapping() if type(step) is str else dict(enumerate(view.items()))
+        if step not in held:
+            raise FormatError("its place in the file can't be found", where=view.path)
+        view = held[step]
+    return view
+
+
 def _is_state_dict(value: object, depth: int) -> TypeGuard[dict[str, torch.Tensor]]:
     """Whether a value is a map from names to tensors; inside of other values, one that a module gave, by its names."""
     if not isinstance(value, dict) or not value:
@@ -150,8 +159,9 @@ def _is_state_dict(value: object, depth: int) -> TypeGuard[dict[str, torch.Tenso
 class _Values:
     """One value on its way: plain data kept, networks taken out as parts, objects left out and listed."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, view: View) -> None:
         self.where = where
+        self.view = view
         self.components: list[ComponentData] = []
         self.modules: dict[str, Module] = {}
         self.parts: dict[str, Path] = {}
@@ -222,7 +232,23 @@ class _Values:
         if value.class_name in _NAMESPACES and type(value.state) is dict:
             self.notes.append(f"{where}: a {value.class_name} became a map")
             return self.value(value.state, path, depth, inside=inside)
+        if inside and value.class_name.partition(".")[0] == scikit.PACKAGE and len(self.parts) < PARTS:
+            return self._preprocessing(value, path, where)
         return self._left_out(f"an object of {value.class_name}", where, "objects are no data")
+
+    def _preprocessing(self, value: Record, path: Path, where: str) -> None:
+        """A fitted scaler, encoder or imputer becomes a part; another object of its library is left out."""
+        try:
+            step, columns = sklearn_preprocessing.translate(_at(self.view, path))
+            made = Preprocessing(step, columns)
+        except LimitError:
+            raise
+        except ModelcrateError as error:
+            return self._left_out(f"an object of {value.class_name}", where, error.what)
+        self.components.append(made.component(self._take(path)))
+        kind = value.class_name.rpartition(".")[2]
+        self.notes.append(f"{where}: the {kind} became a Preprocessing of modelcrate, which gives the same numbers")
+        return None
 
     def _array(self, value: Any, path: Path, depth: int, where: str) -> Any:
         kind = value.dtype.kind

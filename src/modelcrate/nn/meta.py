@@ -40,7 +40,7 @@ def make(cls: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
     made = cls.__new__(cls)
     made.__dict__[_RESET] = _nothing
     with torch._C.DisableTorchFunction():
-        made.__init__(**arguments, device="meta")  # type: ignore[misc]
+        made.__init__(**arguments, device="meta")  # type: ignore[misc]  # of its own class
     del made.__dict__[_RESET]
     return made
 

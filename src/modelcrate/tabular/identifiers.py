@@ -21,7 +21,7 @@ from modelcrate.errors import FormatError, LimitError, UnsupportedError, UsageEr
 from modelcrate.format.document import Fields
 
 if sys.version_info >= (3, 11):
-    from re import _parser as _sre  # type: ignore[attr-defined]
+    from re import _parser as _sre  # type: ignore[attr-defined]  # not in typeshed
 else:
     import sre_parse as _sre
 

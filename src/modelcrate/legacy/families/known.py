@@ -53,7 +53,8 @@ def setting(view: View) -> object:
         item, into, depth = pending.pop()
         count += 1
         if isinstance(item.node, (list, tuple)) and depth < SETTINGS_DEPTH and count + len(item.node) < SETTINGS_LIMIT:
-            into.append(inner := [])  # type: ignore[var-annotated]
+            inner: list[object] = []
+            into.append(inner)
             pending.extend((below, inner, depth + 1) for below in reversed(item.items()))
             continue
         value = None if isinstance(item.node, (list, tuple, Dict, Set)) else unboxed(item.value())

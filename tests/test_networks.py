@@ -480,6 +480,25 @@ def test_a_class_that_is_not_registered_where_it_is_loaded(tmp_path: Path, monke
     assert same(mc.load(tmp_path / "x"), net)
 
 
+def test_an_unknown_class_among_stock_layers_is_told_with_its_place_and_both_ways_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Inner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
+    plain = type("Inner", (Inner,), {"__module__": Inner.__module__, "__qualname__": Inner.__qualname__})
+    net = nn.Sequential(nn.ReLU(), mc.architecture("acme.inner/1")(plain)())
+    mc.save(net, tmp_path / "x")
+    monkeypatch.setattr(registry, "_registered", {})
+    told = r"module\.config\.modules\[2\]\.layer: .*@modelcrate\.architecture\('acme\.inner/1'\).*load\(architecture="
+    with pytest.raises(UnsupportedError, match=told):
+        mc.load(tmp_path / "x")
+    again = mc.load(tmp_path / "x", architecture=lambda: nn.Sequential(nn.ReLU(), Inner()))
+    assert torch.equal(again[1].layer.weight, net[1].layer.weight)
+
+
 # Memory of a save
 
 

@@ -166,7 +166,12 @@ def load_reported(
             made = found.construct(dict(config), where=f"{where}.config")
             return made if dtype is None else made.to(dtype)
 
-    module = build_meta(found, config, dtype=dtype, where=f"{where}.config")
+    try:
+        module = build_meta(found, config, dtype=dtype, where=f"{where}.config")
+    except UnsupportedError as error:  # of a part in the tree; it knows its place in the config only
+        if architecture is not None:
+            raise
+        raise _or_given(error, f"{where}.{error.where}") from error
     report = restore(
         module,
         {name: (entry.dtype, entry.shape) for name, entry in header.entries.items()},
@@ -193,14 +198,19 @@ def _architecture(component: StoredComponent, given: Any) -> tuple[Architecture,
         try:
             return lookup(component.type, where=f"{component.where}.type"), component.config
         except UnsupportedError as error:
-            hint = None if error.hint is None else f"{error.hint}, or give load(architecture=...) what builds it"
-            raise UnsupportedError(error.what, where=error.where, hint=hint) from error
+            raise _or_given(error, error.where) from error
     if isinstance(given, str):
         return lookup(given, where="architecture"), component.config
     if not callable(given):
         what = "expected a tag, or a function or class that builds the module without arguments"
         raise UsageError(what, where="architecture")
     return Architecture(tag=component.type, build=given, signature=inspect.Signature()), {}
+
+
+def _or_given(error: UnsupportedError, where: str | None) -> UnsupportedError:
+    """An error about an architecture that is not known here, with the other way out."""
+    hint = None if error.hint is None else f"{error.hint}, or give load(architecture=...) what builds it"
+    return UnsupportedError(error.what, where=where, hint=hint)
 
 
 def module_parts(module: torch.nn.Module) -> Parts:

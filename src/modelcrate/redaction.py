@@ -35,6 +35,8 @@ ROWS_LIMIT: Final = 10_000_000
 """Rows of a training table that shares are tried to be explained with."""
 LEAST_LIMIT: Final = 10_000
 """Rows of the rarest category that are tried."""
+CELLS_LIMIT: Final = 1 << 21
+"""Numbers that are looked at to explain one column: of many categories, the rarest has few rows."""
 EXACT: Final = 1e-7
 """How far a number of rows may miss a whole one where the rows are looked for."""
 RELATIVE: Final = 1e-11
@@ -264,8 +266,11 @@ def _explained(shares: np.ndarray) -> set[int]:
     """
     import numpy as np
 
-    least = np.arange(1, LEAST_LIMIT + 1)[:, None]
-    smallest = shares[shares > 0].min()
+    positive = shares[shares > 0]
+    if not len(positive) or not np.isfinite(shares).all():
+        return set()
+    least = np.arange(1, min(LEAST_LIMIT, max(CELLS_LIMIT // len(shares), 1)) + 1)[:, None]
+    smallest = positive.min()
     found: set[int] = set()
     for counts in (least * (shares / smallest), np.expm1(np.log1p(least) * np.minimum(shares / smallest, 60.0))):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -279,6 +284,8 @@ def _counts(shares: np.ndarray, rows: int) -> np.ndarray:
     """How many of ``rows`` each category had: whichever of share and logarithm gives whole numbers, else the lesser."""
     import numpy as np
 
+    if not float(shares.max()) > 0.0:
+        return np.zeros(len(shares))
     low, high = 0.0, np.log1p(rows) / float(shares.max())
     for _ in range(200):  # the sum of all rises with the scale; halving the interval finds it
         scale = (low + high) / 2

@@ -48,6 +48,10 @@ CELL_TYPES = (
     decimal.Decimal,
 )
 
+SIMPLE = frozenset({bool, int, float, str})
+FLOAT_LIMIT = 2**1023
+"""Integers beyond this are no floats."""
+
 
 def read_name(fields: Fields, name: str) -> str:
     """A field that names a column."""
@@ -77,6 +81,8 @@ class Categories:
     values: tuple[object, ...]
     _made: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
     """Arrays that were made of the values before; making them anew for each block of rows would take the time."""
+    _codes: dict[object, int] = field(default_factory=dict, init=False, repr=False)
+    """The code of each value, where all are of types that equal what has their hash."""
 
     @classmethod
     def from_document(cls, fields: Fields, name: str = "categories", *, at_least: int = 1) -> Categories:
@@ -86,6 +92,8 @@ class Categories:
         for where, item in fields.each(name, max_items=CATEGORIES_LIMIT):
             if item is not None and not isinstance(item, (*CELL_TYPES, np.generic, MissingValue)):
                 raise FormatError(f"expected a cell, found {kind_of(item)}", where=where)
+            if isinstance(item, decimal.Decimal) and item.is_snan():
+                raise FormatError("a number that signals when it is compared", where=where)
             key = f"{type(item).__name__}:{item!r}"
             if key in seen:
                 raise FormatError("the same category twice", where=where)
@@ -106,6 +114,12 @@ class Categories:
         """The code of a value, missing ones being all the same, or None."""
         if is_missing(value):
             return next((code for code, known in enumerate(self.values) if is_missing(known)), None)
+        if type(value) in SIMPLE:
+            if not self._codes and all(type(known) in SIMPLE or known is None for known in self.values):
+                for code, known in enumerate(self.values):
+                    self._codes.setdefault(known, code)
+            if self._codes:
+                return self._codes.get(value)
         return next((code for code, known in enumerate(self.values) if _equal(known, value)), None)
 
     def take(self, codes: np.ndarray, *, infer_from_all: bool = False) -> np.ndarray:
@@ -173,7 +187,7 @@ def _kind(value: object) -> str:
     if isinstance(value, np.timedelta64):
         return "object"
     if isinstance(value, (int, np.integer)):
-        return "int"
+        return "int" if -FLOAT_LIMIT < int(value) < FLOAT_LIMIT else "object"
     if isinstance(value, (float, np.floating)):
         return "float"
     if isinstance(value, pd.Timestamp) and value.tzinfo is None:

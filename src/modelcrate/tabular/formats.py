@@ -110,7 +110,7 @@ class CellFormat:
                 if self.kind == "number" or self.dtype in NULLABLE or np_kind(self.dtype) in "iufb":
                     return self._number(cells, values.index)
                 return self._cast(cells, values.index)
-        except (TypeError, ValueError, OverflowError, re.error) as error:
+        except (TypeError, ValueError, ArithmeticError, NotImplementedError, re.error) as error:
             raise FormatError(f"cells that are no {self.dtype}: {error}") from error
 
     def _number(self, cells: np.ndarray, index: pd.Index) -> pd.Series:

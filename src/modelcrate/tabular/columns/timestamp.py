@@ -216,6 +216,8 @@ def to_text(dates: np.ndarray, pattern: str) -> np.ndarray:
     if pieces is None or not len(dates):
         return pd.Series(dates).dt.strftime(pattern).to_numpy(dtype=object, na_value=np.nan)
     lost = np.isnat(dates)
+    if not pieces:
+        return np.where(lost, np.nan, np.full(len(dates), "", dtype=object))
     whole = np.where(lost, np.datetime64(0, "ns"), dates).astype("datetime64[us]")
     letters = np.datetime_as_string(whole, unit="us").astype("U26").view("U1").reshape(len(dates), 26)
     parts = [

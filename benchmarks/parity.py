@@ -127,7 +127,7 @@ def _compare_column(
         if given == expected:
             score.equal += 1
             continue
-        difference = abs(float(given) - float(expected)) / spread
+        difference = float(abs(given - expected)) / spread  # of moments, whole nanoseconds
         if not difference <= score.worst:
             score.worst, score.worst_at = difference, f"{name}[{row}]: {cell!r} instead of {text}"
 

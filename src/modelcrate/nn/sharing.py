@@ -88,6 +88,8 @@ def find_shared(tensors: Mapping[str, torch.Tensor]) -> list[Shared]:
             storages.setdefault(key, []).append(name)
     found: list[Shared] = []
     for names in storages.values():
+        if len(names) == 1:
+            continue
         for group in _touching({name: tensors[name] for name in names}):
             shared = _shared({name: tensors[name] for name in group})
             if shared.size <= WASTE * sum(tensors[name].numel() for name in group):

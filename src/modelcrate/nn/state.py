@@ -160,7 +160,7 @@ def capture(module: nn.Module, reference: nn.Module, *, limits: Limits = DEFAULT
         frozen=_names(slot for slot in present if slot.kind == "parameter" and _is_frozen(slot.tensor)),
         tracked=_names(slot for slot in present if slot.kind != "parameter" and _tracks(slot.tensor)),
         ties=ties,
-        shared=tuple(find_shared({stored_name(name): sink.tensors[stored_name(name)] for name in first.values()})),
+        shared=tuple(find_shared({name: sink.tensors[name] for name in map(stored_name, first.values())})),
         transient=_names(slot for slot in present if slot.kind == "transient"),
         dtypes=_dtypes(present, wanted),
         loose=tuple(list(sink.tensors)[known:]),

@@ -51,7 +51,7 @@ def tensor_data(tensor: torch.Tensor, *, where: str) -> TensorData:
         raise UsageError("a tensor on the meta device has no values to keep", where=where)
     name, shape, held = NAMES[tensor.dtype], tuple(tensor.shape), tensor.detach()
     if held.device.type == "cpu" and held.is_contiguous() and not (held.is_conj() or held.is_neg()):
-        return TensorData(name, shape, _bytes(held))
+        return TensorData(name, shape, _flat(held).data if held.numel() else memoryview(b""))
     return DeferredTensorData(name, shape, lambda: _bytes(held))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import pickle
 import struct
@@ -25,8 +26,12 @@ from modelcrate.legacy.view import View
 from modelcrate.redaction import _counts, _explained
 from modelcrate.tabular.cells import Categories
 from modelcrate.tabular.columns import read_table_encoding
-from modelcrate.tabular.draws import CounterDraws, Reversal
+from modelcrate.tabular.copula.config import CopulaConfig
+from modelcrate.tabular.copula.core import JointCore
+from modelcrate.tabular.copula.joint import Joint
+from modelcrate.tabular.draws import CounterDraws, LegacyDraws, Reversal
 from modelcrate.tabular.formats import CellFormat
+from modelcrate.tabular.series.table import SeriesTable
 from modelcrate.tabular.sources import read_source
 
 PATTERN: dict[str, Any] = {
@@ -206,3 +211,50 @@ def test_H13_shares_of_many_categories_are_explained_within_bounds() -> None:
     assert 20_000 in _explained(np.full(20_000, 1 / 20_000))
     assert _explained(np.zeros(3)) == set()
     assert not _counts(np.zeros(3), 100).any()
+
+
+# -- copulas and time series
+
+
+def joint_core(correlation: object, distribution: dict[str, Any] | None = None) -> JointCore:
+    matrix = np.array(correlation, dtype=np.float64)
+    given = distribution or {"type": "normal", "loc": 0.0, "scale": 1.0}
+    columns = [{"name": f"c{number}", "distribution": dict(given)} for number in range(len(matrix))]
+    joint = Joint.from_document({"columns": columns, "correlation": matrix}, "joint")
+    return JointCore(joint, CopulaConfig(replay=None, early_rotations=True))
+
+
+TINY = 5e-324
+MATRICES = {
+    "denormal": [[TINY, 0.0], [0.0, TINY]],
+    "underflow": np.full((3, 3), 1e-200).tolist(),
+    "no eigenvalues": [[TINY, 1e-160, 0.5], [1e-160, 1e-160, 1e-160], [0.5, 1e-160, 1e-200]],
+    "one": np.ones((4, 4)).tolist(),
+}
+
+
+@pytest.mark.parametrize("known", [{}, {"c0": 0.5}], ids=["free", "known"])
+@pytest.mark.parametrize("name", MATRICES)
+def test_F16_correlations_that_are_none_give_rows_or_an_error(name: str, known: dict[str, object]) -> None:
+    pytest.importorskip("scipy")
+    core = joint_core(MATRICES[name])
+    with contextlib.suppress(FormatError):
+        core.remade(5, known, LegacyDraws(np.random.RandomState(1)))
+    with contextlib.suppress(FormatError):
+        core.given(known)[0].root()
+
+
+def test_F16_a_distribution_beyond_computing_is_an_error() -> None:
+    pytest.importorskip("scipy")
+    core = joint_core([[1.0]], {"type": "beta", "a": 1e308, "b": TINY, "loc": 0.0, "scale": 1.0})
+    with contextlib.suppress(FormatError):  # some releases of scipy compute it
+        core.remade(5, {}, LegacyDraws(np.random.RandomState(1)))
+
+
+def test_H1_times_are_short() -> None:
+    feature = {"name": "f", "encoding": {"type": "scaled", "range": "zero_one", "minimum": None, "maximum": None,
+                                         "per_example": False}}  # fmt: skip
+    layout = {"type": "long", "order": ["f", "t"], "discrete": [], "example": None, "flag": None, "numeric": True,
+              "time": {"name": "t", "values": ["a" * 100_000]}}  # fmt: skip
+    with pytest.raises(FormatError, match="time"):
+        SeriesTable.from_document({"attributes": [], "features": [feature], "steps": 1000, "layout": layout}, "series")

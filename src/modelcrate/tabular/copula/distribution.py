@@ -114,13 +114,20 @@ class Parametric(Distribution):
         return [("parameter", len(self.parameters))]
 
     def values(self, scores: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            found: np.ndarray = self._family().ppf(_special().ndtr(scores), **self._arguments())
-        return found
+        return self._computed("ppf", _special().ndtr(scores))
 
     def scores(self, values: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            return _scores_of(self._family().cdf(values, **self._arguments()))
+        return _scores_of(self._computed("cdf", values))
+
+    def _computed(self, function: Literal["ppf", "cdf"], given: np.ndarray) -> np.ndarray:
+        family = self._family()
+        compute = family.ppf if function == "ppf" else family.cdf
+        try:
+            with np.errstate(all="ignore"):
+                found: np.ndarray = compute(given, **self._arguments())
+        except (ArithmeticError, ValueError) as error:
+            raise FormatError(f"parameters of {self.family} that can't be computed with: {error}") from None
+        return found
 
     def _family(self) -> Any:
         return getattr(_scipy("stats"), FAMILIES[self.family][0])

@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from modelcrate.errors import FormatError
 from modelcrate.tabular.copula.rotation import UNIT, rotation, smallest, triangle
 
 WIDTH: Final = 25
@@ -30,7 +31,10 @@ def factor(covariance: np.ndarray, *, early: bool) -> np.ndarray:
 
     ``early``: those of its wheels up to 1.23, else of the one that is installed.
     """
-    _, values, rows = np.linalg.svd(covariance)
+    try:
+        _, values, rows = np.linalg.svd(covariance)
+    except np.linalg.LinAlgError:
+        raise FormatError("the correlations have no singular values", where="joint.correlation") from None
     if early and 1 < len(covariance) <= WIDTH:
         known = _early_rows(covariance)
         agreement = (known * rows).sum(axis=1)

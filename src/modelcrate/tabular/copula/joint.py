@@ -86,8 +86,11 @@ class Joint:
             [self.distributions[places[name]].scores(np.array([value]))[0] for name, value in known.items()]
         )
         across = self.correlation[np.ix_(free, fixed)]
-        weights = across @ _inverse(self.correlation[np.ix_(fixed, fixed)])
-        covariance = self.correlation[np.ix_(free, free)] - weights @ self.correlation[np.ix_(fixed, free)]
+        with np.errstate(all="ignore"):
+            weights = across @ _inverse(self.correlation[np.ix_(fixed, fixed)])
+            covariance = self.correlation[np.ix_(free, free)] - weights @ self.correlation[np.ix_(fixed, free)]
+        if not np.isfinite(weights).all() or not np.isfinite(covariance).all():
+            raise FormatError("the known columns leave no distribution of the others", where="joint.correlation")
         return Normal(names=names, means=weights @ scores, covariance=covariance)
 
     def values(self, normal: Normal, scores: np.ndarray, known: Mapping[str, float]) -> dict[str, np.ndarray]:
@@ -111,7 +114,10 @@ class Normal:
         """The symmetric square root of the covariance, float64 of shape (k, k); it has no sign to choose."""
         if not len(self.means):
             return self.covariance
-        variances, directions = np.linalg.eigh(self.covariance)
+        try:
+            variances, directions = np.linalg.eigh(self.covariance)
+        except np.linalg.LinAlgError:
+            raise FormatError("the correlations have no eigenvalues", where="joint.correlation") from None
         found: np.ndarray = (directions * np.sqrt(np.clip(variances, 0.0, None))) @ directions.T
         return found
 

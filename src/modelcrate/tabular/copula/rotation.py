@@ -19,7 +19,7 @@ def rotation(first: float, second: float) -> tuple[float, float, float]:
         return 1.0, 0.0, first
     if first == 0.0:
         return 0.0, 1.0, second
-    length = math.sqrt(first * first + second * second)
+    length = math.sqrt(first * first + second * second) or math.hypot(first, second)  # the squares may be nothing
     if abs(first) > abs(second) and first < 0.0:
         length = -length
     return first / length, second / length, length

@@ -25,6 +25,8 @@ Name: TypeAlias = "str | int"
 """A column's label."""
 COLUMNS_LIMIT = 65_536
 """Columns of one frame."""
+TIME_LIMIT = 256
+"""Characters of a time; all cells of a frame pass through texts as wide as the longest."""
 
 
 class Layout(ABC):
@@ -242,6 +244,8 @@ def _read_times(fields: Fields) -> Categories:
     """A list of cells in which one may occur several times."""
     cells: list[object] = []
     for where, item in fields.each("values", max_items=1 << 24):
+        if isinstance(item, (str, bytes)) and len(item) > TIME_LIMIT:
+            raise FormatError(f"a time of more than {TIME_LIMIT} characters", where=where)
         cells += Categories.from_document(Fields({"values": [item]}, where), "values").values
     fields.finish()
     if not cells:

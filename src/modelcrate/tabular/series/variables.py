@@ -164,11 +164,12 @@ class Choice(Variable):
 
     def decode(self, span: np.ndarray, scales: np.ndarray | None, *, faithful: bool) -> np.ndarray:
         codes = np.argmax(span, axis=-1)
-        found: np.ndarray = column_of(self.encoding.categories.values)[codes].astype(self.dtype)
+        found: np.ndarray = self.possible()[codes]
         return found
 
     def possible(self) -> np.ndarray:
-        found: np.ndarray = column_of(self.encoding.categories.values).astype(self.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found: np.ndarray = column_of(self.encoding.categories.values).astype(self.dtype)
         return found
 
 

@@ -94,6 +94,12 @@ def test_F16_nothing_to_repeat_is_said(changes: dict[str, Any]) -> None:
         source(MADE_UP, rule="match", **changes).resume().take(5)
 
 
+def test_what_a_provider_can_not_make_is_said() -> None:
+    pytest.importorskip("faker")
+    with pytest.raises(UnsupportedError, match="zipcode_in_state"):
+        source(MADE_UP, provider="zipcode_in_state", keywords={"state_abbr": "zz"}).start(Random(1)).take(2)
+
+
 @pytest.mark.parametrize("changes", [
     {"rule": "unique", "seen": [decimal.Decimal("sNaN")]},
     {"rule": "scale", "repeats": ONCE, "left": [{"a": 1}, 3]},

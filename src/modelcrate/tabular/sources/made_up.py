@@ -225,7 +225,7 @@ class _Faker:
                     seen.add(_hashable(value))
                     return _joined(value)
             make(**dict(keywords))  # the original draws once more before it gives up
-        except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        except Exception as error:  # some providers raise nothing more specific
             raise UnsupportedError(f"Faker can't make values of {provider!r}: {error}") from None
         raise Exhausted
 

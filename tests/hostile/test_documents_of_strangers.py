@@ -21,6 +21,7 @@ from modelcrate.format.document import Fields
 from modelcrate.legacy.context import Context
 from modelcrate.legacy.disclosure import leaks
 from modelcrate.legacy.families.known import setting
+from modelcrate.legacy.graph import Call, Dict, Global
 from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.view import View
 from modelcrate.redaction import _counts, _explained
@@ -177,6 +178,14 @@ def test_H4_a_setting_of_shared_lists_is_not_expanded() -> None:
 def test_H17_settings_are_plain_json(value: object) -> None:
     with pytest.raises(UnsupportedError):
         setting(View(value, "model.epochs", Context()))
+
+
+def test_a_member_of_an_enumeration_is_a_number_or_a_text() -> None:
+    kind = Global("kinds", "Kind", offset=0, opcode="GLOBAL")
+    for value in (Dict(), [[1]], None, 1.5):
+        call = Call(kind, (value,), None, offset=0, opcode="REDUCE")
+        with pytest.raises(FormatError, match="member"):
+            View(call, "model.kind", Context()).enum("kinds.Kind")
 
 
 @pytest.mark.parametrize("depth", [2, 5000])

@@ -280,7 +280,10 @@ class View:
         """The value behind a member of one of these enum classes: ``Colour(2)`` gives 2, a name lookup the name."""
         node = self.node
         if isinstance(node, Call) and callee_of(node) in names and len(node.args) == 1 and not node.states:
-            return self._child(node.args[0], ".value").value()
+            value = self._child(node.args[0], ".value")
+            if type(value.node) not in (int, str):
+                raise value._wrong("the number or the text of a member")
+            return value.node
         if isinstance(node, Call) and callee_of(node) == "builtins.getattr" and len(node.args) == 2:
             owner, member = node.args
             if name_of(owner) in names and type(member) is str:

@@ -23,8 +23,8 @@ SHOWN: Final = 60
 """Characters of one of them."""
 
 STRUCTURE: Final = frozenset({
-    "$array", "$scalar", "a", "after", "anonymiser", "applied", "arguments", "attributes", "b", "before", "below",
-    "between", "branches", "capacity", "clip", "column", "columns", "constraints", "difference", "discrete",
+    "$array", "$scalar", "a", "after", "anonymiser", "applied", "arguments", "aside", "attributes", "b", "before",
+    "below", "between", "branches", "capacity", "clip", "column", "columns", "constraints", "difference", "discrete",
     "distances", "distribution", "divisor", "dtype", "encoding", "exact", "example", "feed", "fields", "first",
     "flag", "flagged", "floats", "forward", "has_normal", "identifiers", "increment", "input", "item", "joint",
     "kept", "keeps_missing", "keywords", "kind", "label", "layout", "learns_digits", "locales", "made", "matched",

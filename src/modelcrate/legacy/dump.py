@@ -12,7 +12,7 @@ import copyreg
 import io
 import sys
 from collections import OrderedDict
-from pickle import Pickler, PicklingError
+from pickle import Pickler
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,7 +70,7 @@ def view_of(obj: object, *, limits: Limits = DEFAULT) -> View:
         writer.dump(obj)
     except RecursionError:
         raise LimitError("values nested too deep", where=type(obj).__name__) from None
-    except (PicklingError, TypeError, AttributeError, ValueError) as error:
+    except Exception as error:  # the caller's own objects take part, and may raise whatever they like
         raise UnsupportedError(f"the object can't be written down: {error}", where=type(obj).__name__) from error
     data = writer.target.getvalue()
     reading = read_pickle(data, limits=limits, where=type(obj).__name__)

@@ -461,7 +461,8 @@ def test_a_binary_encoder_that_saw_no_column_of_objects_gives_0_and_1() -> None:
 
 def test_what_an_object_of_the_caller_raises_is_told_as_ours() -> None:
     class Unwilling:
-        def __reduce_ex__(self, protocol: int) -> object:
+        @property
+        def __class__(self) -> type:
             raise ZeroDivisionError("not today")
 
     with pytest.raises(UnsupportedError, match="not today"):

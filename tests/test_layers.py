@@ -145,7 +145,7 @@ def test_no_module_can_run_code_from_a_file(file: Path) -> None:
 
 
 def test_the_one_writer_of_pickles_loads_none() -> None:
-    """It takes the writer and its error out of ``pickle`` by name, so nothing else of that module is within reach."""
+    """It takes the writer out of ``pickle`` by name, so nothing else of that module is within reach."""
     file = PACKAGE / "legacy" / "dump.py"
     taken = [
         name.name

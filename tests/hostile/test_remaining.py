@@ -89,7 +89,7 @@ class TestLegacy:
         oracle.scan(frame_free(b"\x8fq\x00(" + key + b"\x90"))
 
     def test_A54_no_module_imports_an_unpickler(self) -> None:
-        """Nowhere in the library: what the reader refuses can't be tried by another way."""
+        """Nowhere in the library: what the reader refuses can't be tried by another way. One module has the writer."""
         forbidden = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "jsonpickle"}
         for path in (ROOT / "src").rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -98,6 +98,8 @@ class TestLegacy:
                     names = [alias.name for alias in node.names]
                 elif isinstance(node, ast.ImportFrom):
                     names = [node.module or ""] if node.level == 0 else []
+                    if names == ["pickle"] and path.name == "dump.py" and [it.name for it in node.names] == ["Pickler"]:
+                        continue  # writes down the caller's own live objects; a writer can't load
                 assert not {name.partition(".")[0] for name in names} & forbidden, path
                 if isinstance(node, ast.Attribute) and node.attr == "load" and isinstance(node.value, ast.Name):
                     assert node.value.id != "torch", f"{path}: torch.load"

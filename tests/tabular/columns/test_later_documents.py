@@ -32,6 +32,7 @@ VALID: dict[str, dict[str, Any]] = {
     },
     "interval-kept": {"type": "interval", "categories": [], "ends": np.array([]), "keeps_missing": True},
     "label-kept": {"type": "label", "categories": ["a"], "noise": True, "keeps_missing": True},
+    "one_hot": {"type": "one_hot", "categories": ["1", 1, None], "dtype": "object"},
     "clusters": {"type": "clusters", "modes": MODES, "missing": MISSING},
     "logit": {"type": "logit", "low": 0.0, "high": 2.0, "number": NUMBER},
     "logarithm": {"type": "logarithm", "constant": -1.0, "below": True, "number": {**NUMBER, "missing": MISSING}},
@@ -75,6 +76,8 @@ INVALID = [
     ("D15-kept", "interval", {"keeps_missing": 1}, "keeps_missing"),
     ("C6-unknown", "interval", {"hook": 1}, "hook"),
     ("D15-kept-label", "label-kept", {"keeps_missing": "no"}, "keeps_missing"),
+    ("D16-dtype-one-hot", "one_hot", {"dtype": "int64"}, "dtype"),
+    ("D15-dtype-one-hot", "one_hot", {"dtype": None}, "dtype"),
     ("D22-spread", "clusters", {"modes": {**MODES, "deviations": np.array([0.0, 1.0])}}, "deviations"),
     ("D22-other-modes", "clusters", {"modes": {**MODES, "type": "one_hot"}}, "type"),
     ("D15-no-modes", "clusters", {"modes": None}, "modes"),
@@ -136,6 +139,32 @@ def test_a_category_that_is_encoded_comes_back(categories, data):
         (cell,) = found.forward(value, CounterDraws(1, 2))
         (back,) = found.reverse([np.array([cell])], Reversal(draws=CounterDraws(1, 2)))
         assert back == value
+
+
+@pytest.mark.parametrize(
+    ("given", "document", "wanted"),
+    [
+        ([1, 1], {"dtype": "object"}, [1, 1]),
+        ([1, 1], {}, [1, 1]),
+        ([1, 2], {"dtype": "object"}, [1.0, np.nan]),
+        ([0, 1], {}, ["1", 1]),
+    ],
+    ids=["objects", "inferred", "missing-makes-floats", "mixed"],
+)
+def test_categories_become_objects_only_where_the_document_says_so(given, document, wanted):
+    """pandas infers numbers of the values that occur first; 1 beside a missing cell is 1.0 by then."""
+    found = encoding({"type": "one_hot", "categories": ["1", 1, None], **document})
+    matrix = np.eye(3)[given]
+    decoded = found.reverse(list(matrix.T), Reversal(draws=CounterDraws(1, 2)))
+    assert decoded.dtype == (object if document or 0 in given else np.int64)
+    assert [repr(value) for value in decoded.tolist()] == [repr(value) for value in wanted]
+
+
+def test_dates_of_a_list_stay_dates_whatever_else_is_in_it():
+    moment = np.datetime64("2020-01-02", "ns")
+    found = encoding({"type": "one_hot", "categories": [moment, "then"], "dtype": "object"})
+    decoded = found.reverse([np.array([1.0]), np.array([0.0])], Reversal(draws=CounterDraws(1, 2)))
+    assert [pd.Timestamp(value) for value in decoded] == [pd.Timestamp("2020-01-02")]
 
 
 def test_an_interval_owns_its_end_and_the_first_its_start():

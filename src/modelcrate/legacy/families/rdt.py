@@ -191,7 +191,15 @@ def one_hot(view: View) -> Document:
             "error_on_unknown", "dummy_na", "missing_value_generation",
         ),
     )  # fmt: skip
-    return {"type": "one_hot", "categories": [cell(item) for item in view["dummies"].items()]}
+    categories = [cell(item) for item in view["dummies"].items()]
+    found: Document = {"type": "one_hot", "categories": categories}
+    dtype = view.get("dtype")
+    # Later releases cast to it. With other dtypes, and for text, the values of any rows have that dtype by themselves;
+    # pandas' own dtypes come to NumPy's before rows are made.
+    known = dtype is not None and dtype.callee == "numpy.dtype"
+    if dtype is not None and known and dtype.dtype().kind == "O" and not all(isinstance(c, str) for c in categories):
+        found["dtype"] = "object"
+    return found
 
 
 def binary(view: View) -> Document:

@@ -162,19 +162,28 @@ class Label(TableEncoding):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OneHot(TableEncoding, MatrixEncoding):
-    """One column per category; the greatest wins, the first of equals. Missing is a category like any other."""
+    """One column per category; the greatest wins, the first of equals. Missing is a category like any other.
+
+    ``dtype``: objects where decoded values become objects even if all that occur are numbers, as in later releases of
+    rdt; None for the dtype that is inferred.
+    """
 
     tag: ClassVar[str] = "one_hot"
     categories: Categories
+    dtype: np.dtype[np.generic] | None = None
 
     @classmethod
     def from_document(cls, fields: Fields) -> OneHot:
-        found = cls(categories=Categories.from_document(fields))
+        found = cls(
+            categories=Categories.from_document(fields),
+            dtype=fields.optional("dtype", lambda name: np.dtype(fields.text(name, choices=("object",))), None),
+        )
         fields.finish()
         return found
 
     def to_document(self) -> dict[str, Any]:
-        return {"type": self.tag, "categories": self.categories.to_document()}
+        document = {"type": self.tag, "categories": self.categories.to_document()}
+        return document if self.dtype is None else {**document, "dtype": self.dtype.name}
 
     def derived(self) -> list[tuple[str, int]]:
         return [("category", len(self.categories))]
@@ -191,7 +200,10 @@ class OneHot(TableEncoding, MatrixEncoding):
         return self.decode(np.stack([column.astype(np.float64) for column in columns], axis=1), how)
 
     def decode(self, matrix: np.ndarray, how: Reversal) -> np.ndarray:
-        return self.categories.take(np.argmax(matrix, axis=1))
+        found = self.categories.take(np.argmax(matrix, axis=1))
+        if self.dtype is None or found.dtype.kind == "M":  # NumPy would make numbers of dates
+            return found
+        return found.astype(self.dtype)
 
     def forward(self, value: object, draws: Draws) -> list[object]:
         code = self.categories.find(value)

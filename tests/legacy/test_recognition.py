@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from pickled import named, text
 
+from modelcrate.errors import PolicyError, UnsupportedError
 from modelcrate.legacy.detect import detect
+from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.scan import scan
 from oracle import Oracle
 
@@ -98,7 +100,10 @@ class TestTensorFiles:
     @pytest.mark.parametrize("length", [0x80, 0x178, 0x280, 0x480, 0x5E78, 0x9C78, 0xDA78, 0x5D, 0x2E80, 0x8028])
     def test_a_header_whose_length_looks_like_something_else(self, length: int) -> None:
         """A length of 376 begins like zlib, one of 1152 like a pickle of protocol 4, one of 93 like lzma."""
-        assert scan(tensors(["weight"], length=length)).verdict == "data"
+        data = tensors(["weight"], length=length)
+        assert scan(data).verdict == "data"
+        with pytest.raises(UnsupportedError, match="safetensors content, not a pickle"):
+            read_for_conversion(data)
 
     @pytest.mark.parametrize(
         "data",
@@ -123,6 +128,8 @@ class TestTensorFiles:
         length = int.from_bytes(b"\x80\x02G\0\0\0\0\0", "little")
         data = b"\x80\x02G\0\0\0\0\0" + document + b" " * (length - len(document)) + bytes(4)
         assert scan(data).verdict == "dangerous"
+        with pytest.raises(PolicyError, match="system"):
+            read_for_conversion(data)
 
     def test_a_pickle_that_begins_like_a_header_is_read_as_a_pickle(self) -> None:
         frame = (0x7B).to_bytes(8, "little")

@@ -13,6 +13,7 @@ from pathlib import Path
 from modelcrate.errors import FormatError, PolicyError, StorageError, UnsupportedError
 from modelcrate.legacy.context import Context
 from modelcrate.legacy.detect import COMPRESSED, detect
+from modelcrate.legacy.lookalikes import looks_like_tensors, tensors_problem
 from modelcrate.legacy.machine import Data, Reading, read_pickle
 from modelcrate.legacy.script import Program
 from modelcrate.legacy.torchfile import read_torch
@@ -57,12 +58,12 @@ def read_for_conversion(
     where = name or ("bytes" if isinstance(source, bytes) else os.path.basename(os.fspath(source)) or "file")
     data = source if isinstance(source, bytes) else map_file(source, private=True)
     limits = limits.started(len(data))
-    kind = detect(data)
+    kind = _kind(data, limits)
     if kind == "empty":
         raise FormatError("an empty file", where=where)
     if kind in COMPRESSED:
         data = unpack_strictly(data, kind, limits.inflated_bytes, where, limits=limits)
-        kind = detect(data)
+        kind = _kind(data, limits)
     refuse_dangerous(data, limits=limits, where=where)
     limits.check_time(where)
     program = None
@@ -96,6 +97,15 @@ def _places(data: Data, reading: Reading) -> Callable[[bytes, int], memoryview |
         return found if length == len(content) and found == content else None
 
     return place
+
+
+def _kind(data: Data, limits: Limits) -> str:
+    """What the content is; the length of a safetensors header may begin like a pickle or a compressed file."""
+    kind = detect(data)
+    claimed = kind == "pickle" or kind in COMPRESSED
+    if claimed and looks_like_tensors(data) and tensors_problem(data, limits) is None:
+        return "safetensors"
+    return kind
 
 
 def refuse_dangerous(data: Data, *, limits: Limits = DEFAULT, where: str = "file") -> None:

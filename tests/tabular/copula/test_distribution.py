@@ -74,6 +74,17 @@ def test_a_distribution_is_what_its_schema_says_and_survives_its_bytes(name):
     assert sum(count for _, count in again.derived()) >= 1
 
 
+def test_a_column_without_any_value_has_missing_cells_alone_and_discloses_none():
+    document = {"type": "constant", "value": None}
+    state = {"columns": [{"name": "a", "distribution": document}], "correlation": np.eye(1)}
+    schema.validate_state(state, "tabular.joint/1", "joint")
+    found = read(document)
+    assert found.to_document() == document
+    assert found.derived() == []
+    assert bool(np.isnan(found.values(np.array([-4.0, 0.0, 4.0]))).all())
+    assert bool(np.isfinite(found.scores(np.array([np.nan, 1.0]))).all())
+
+
 def test_a_constant_column_has_one_value():
     found = read(DOCUMENTS["constant"])
     assert set(found.values(np.linspace(-3, 3, 9))) == {7.0}

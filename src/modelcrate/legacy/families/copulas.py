@@ -81,7 +81,9 @@ def distribution(view: View) -> Document:
         raise UnsupportedError("a distribution that was not fitted", where=view.path)
     constant = fitted.get("_constant_value")
     if constant is not None and not constant.is_none():
-        return {"type": "constant", "value": _finite(constant)}
+        value = unboxed(constant.value())
+        unknown = isinstance(value, float) and math.isnan(value)  # no cell of the column was known
+        return {"type": "constant", "value": None if unknown else _finite(constant)}
     if name == _KERNEL:
         return _quantiles(fitted)
     kind, names = _FAMILIES[name]

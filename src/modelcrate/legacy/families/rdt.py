@@ -334,10 +334,12 @@ def _generated(handler: View) -> Document | None:
 
 
 def fill_of(view: View) -> float | None:
-    """What stood in for missing cells."""
+    """What stood in for missing cells; nothing could where no cell of the column was known."""
     if view.is_none():
         return None
     value = unboxed(view.value())
+    if isinstance(value, float) and math.isnan(value):
+        return None
     return float(value) if isinstance(value, bool) else view.finite()
 
 

@@ -61,15 +61,15 @@ class Distribution(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constant(Distribution):
-    """A column of one value."""
+    """A column of one value; None where no cell was known, and none is made."""
 
     tag: ClassVar[str] = "constant"
-    value: float
+    value: float | None
 
     @classmethod
     def from_document(cls, fields: Fields) -> Constant:
         fields.text("type", choices=(cls.tag,))
-        found = cls(value=fields.number("value"))
+        found = cls(value=fields.nullable("value", fields.number))
         fields.finish()
         return found
 
@@ -77,13 +77,13 @@ class Constant(Distribution):
         return {"type": self.tag, "value": self.value}
 
     def derived(self) -> list[tuple[str, int]]:
-        return [("constant", 1)]
+        return [] if self.value is None else [("constant", 1)]
 
     def values(self, scores: np.ndarray) -> np.ndarray:
-        return np.full(scores.shape, self.value)
+        return np.full(scores.shape, np.nan if self.value is None else self.value)
 
     def scores(self, values: np.ndarray) -> np.ndarray:
-        return _scores_of((values >= self.value).astype(np.float64))
+        return _scores_of((values >= (np.nan if self.value is None else self.value)).astype(np.float64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ def heavy() -> dict[str, Callable[[bytes], object]]:
     import modelcrate
     from modelcrate.format.values import decode
     from modelcrate.legacy.export import named_tensors
-    from modelcrate.legacy.families.torch_values import translate_value
+    from modelcrate.legacy.families.torch_values import translate
     from modelcrate.legacy.reader import read_for_conversion
     from modelcrate.nn import nested
 
@@ -58,7 +58,7 @@ def heavy() -> dict[str, Callable[[bytes], object]]:
         "read_legacy": modelcrate.read_legacy,
         "plain": lambda data: root(data).value(),
         "frame": lambda data: root(data).frame(),
-        "translate": lambda data: translate_value(modelcrate.read_legacy(data), "root"),
+        "translate": lambda data: translate(root(data)),
         "export": lambda data: named_tensors(modelcrate.read_legacy(data), "root"),
         "nested": lambda data: nested.decode(decode(data, where="state"), tensors={"t": torch.zeros(1)}, where="state"),
     }

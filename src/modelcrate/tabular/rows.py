@@ -92,10 +92,11 @@ class Rows:
 
     def _from(self, first: int, stop: int) -> Iterator[pd.DataFrame]:
         """Rows of the endless table of a model that refuses none."""
-        number, skipped = divmod(first, self.source.core.block_rows)
+        size = self.source.core.block_rows
+        number, skipped = divmod(first, size)
         if first == stop:
             return
-        for block in self.source.blocks(self.key, 0, {}, None, first=number):
+        for block in self.source.blocks(self.key, 0, {}, None, first=number, last=(stop - 1) // size):
             part = block.iloc[skipped : skipped + stop - first]
             skipped = 0
             first += len(part)

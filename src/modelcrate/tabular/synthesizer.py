@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import operator
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from modelcrate.errors import UsageError
+from modelcrate.tabular.ahead import ahead
 from modelcrate.tabular.callback import HoldsCallback
 from modelcrate.tabular.conditions import Conditions, read_conditions, read_frame, read_runs
 from modelcrate.tabular.config import Config
@@ -167,20 +167,28 @@ class Synthesizer(HoldsCallback):
     # -- without replay
 
     def blocks(
-        self, key: int, stream: int, known: Mapping[str, object], session: Session | None, *, first: int = 0
+        self,
+        key: int,
+        stream: int,
+        known: Mapping[str, object],
+        session: Session | None,
+        *,
+        first: int = 0,
+        last: int | None = None,
     ) -> Iterator[pd.DataFrame]:
-        """Endless candidate rows from block ``first`` on; block k depends on (key, stream, k) alone.
+        """Candidate rows from block ``first`` on, up to ``last`` or endless; block k depends on (key, stream, k) alone.
 
         Keys are not counted yet. Only a ``session`` fills fields that have a source; it does not start anew with each
         block.
         """
         unrolled = self.core.unrolled()
-        for number in itertools.count(first):
+
+        def make(number: int) -> tuple[int, CounterDraws, np.ndarray]:
             draws = CounterDraws(key, number, stream=stream)
-            vector = None
-            if known:
-                vector = self.core.request(known, draws)
-            matrix = self.core.block(draws, vector, unrolled)
+            vector = self.core.request(known, draws) if known else None
+            return number, draws, self.core.block(draws, vector, unrolled)
+
+        for number, draws, matrix in ahead(make, first, last):
             how = Reversal(draws=draws)
             modelled = self.core.inverse(matrix, how)
             if known and self.config.force_conditioning:

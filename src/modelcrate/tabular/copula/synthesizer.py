@@ -49,11 +49,18 @@ class CopulaSynthesizer(Synthesizer):
         return [*self.table.derived(), *self.core.joint.derived()]
 
     def blocks(
-        self, key: int, stream: int, known: Mapping[str, object], session: Session | None, *, first: int = 0
+        self,
+        key: int,
+        stream: int,
+        known: Mapping[str, object],
+        session: Session | None,
+        *,
+        first: int = 0,
+        last: int | None = None,
     ) -> Iterator[pd.DataFrame]:
         normal, cells = self.core.given(known)
         root = normal.root()
-        for number in itertools.count(first):
+        for number in itertools.count(first) if last is None else range(first, last + 1):
             draws = CounterDraws(key, number, stream=stream)
             modelled = self.core.block(draws, normal, root, cells)
             random = Random(f"{key} {stream} {number}")

@@ -232,16 +232,16 @@ def _array_class(call: Call) -> Complaint:
 def _shape_argument(call: Call) -> Complaint:
     """``numpy.ndarray(shape)``, ``numpy.void(size)`` and the like allocate what their arguments say."""
     total = 1
-    todo = list(call.args)
+    pending = list(call.args)
     for _ in range(_SHAPE_ITEMS):  # a list may hold itself
-        if not todo or total > _ALLOCATION:
+        if not pending or total > _ALLOCATION:
             break
-        argument = todo.pop()
+        argument = pending.pop()
         if isinstance(argument, (tuple, list)) and len(argument) <= 64:
-            todo.extend(argument)
+            pending.extend(argument)
         elif type(argument) is int:
             total *= max(1, abs(argument))
-    return ("broken", "allocates an array out of nothing") if todo or total > _ALLOCATION else None
+    return ("broken", "allocates an array out of nothing") if pending or total > _ALLOCATION else None
 
 
 def _pool(call: Call) -> Complaint:

@@ -172,7 +172,7 @@ def is_crate(source: str | os.PathLike[str]) -> bool:
         with zipfile.ZipFile(source) as archive:
             return "manifest.json" in archive.namelist()
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError):
-        return False
+        return False  # all that zipfile raises of a file that is no zip for it; its reader then says what is wrong
 
 
 def refuse_same_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:

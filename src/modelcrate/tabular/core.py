@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
@@ -26,6 +27,8 @@ NUMBERS_LIMIT = 1 << 29
 """Single-precision numbers of one pass through the network, 2 GiB; 4 MB of weights can ask for a hundred times that."""
 
 
+_MODES = threading.Lock()
+"""Held while a module's modes are not its own; one for all models, so that a model can be copied."""
 Network = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 """(noise, condition) -> raw outputs; the condition is each row's position of the one, one vector for all, or None."""
 
@@ -198,12 +201,13 @@ def _statistics(module: nn.Module, kind: str) -> Iterator[None]:
         yield
         return
     norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm1d)]
-    try:
-        for norm in norms:
-            norm.train()
-            norm.track_running_stats = False
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
-            norm.eval()
+    with _MODES:
+        try:
+            for norm in norms:
+                norm.train()
+                norm.track_running_stats = False
+            yield
+        finally:
+            for norm in norms:
+                norm.track_running_stats = True
+                norm.eval()

@@ -8,6 +8,7 @@ encodings do is in :mod:`modelcrate.tabular.columns`; the transformers that make
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -170,7 +171,7 @@ def _limit(view: View | None) -> int | float | None:
     if view is None or view.is_none():
         return None
     value = view.value()
-    if value is Missing.NA or value is Missing.NAT or (isinstance(value, float) and value != value):  # noqa: PLR0124
+    if value is Missing.NA or value is Missing.NAT or (isinstance(value, float) and math.isnan(value)):
         return None
     return rdt.bound_of(view)
 

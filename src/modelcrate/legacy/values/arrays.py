@@ -190,10 +190,11 @@ def _structured(
         raise FormatError("a structured dtype whose names and fields disagree", where=where)
     found: dict[str, tuple[np.dtype[np.generic], int]] = {}
     titles: dict[str, str] = {}
-    for key, value in fields.pairs:
+    for key, given in fields.pairs:
+        value = given
         if type(value) is tuple and len(value) == 3 and type(value[2]) is str:
             titles[value[2]] = key if type(key) is str and key != value[2] else titles.get(value[2], "")
-            value = value[:2]  # noqa: PLW2901
+            value = value[:2]
         if type(key) is not str or type(value) is not tuple or len(value) != 2 or type(value[1]) is not int:
             raise FormatError("a structured dtype with a field that is none", where=where)
         if value[1] < 0:

@@ -2,7 +2,8 @@
 
 A residual block passes its input on, so a condition of hundreds of columns is multiplied anew in every layer although
 all but one of its entries are zero. Here its part of each layer is looked up, the noise meets all layers in one
-product, and running statistics are folded into the weights. The same function up to rounding.
+product, each block adds its share to the layers after it where they lie, and running statistics are folded into the
+weights. The same function up to rounding.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-
 
 class Unrolled:
     """Residual blocks, each a linear layer with its batch norm, and a last linear layer, as they are at construction.
@@ -39,7 +39,11 @@ class Unrolled:
             self._noise = inputs[:, :noise_dim].t().contiguous()
             self._condition = inputs[:, noise_dim:].t().contiguous()
             self._bias = torch.cat([bias for _, bias in layers])
-            self._inner = [weight[:, : weight.shape[1] - width].t().contiguous() for weight, _ in layers]
+            self._biased = self._condition + self._bias
+            self._onwards = [
+                torch.cat([_share(weight, k, blocks) for weight, _ in layers[k + 1 :]]).t().contiguous()
+                for k in range(len(blocks))
+            ]
 
     def __call__(self, noise: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
         """Raw outputs, float32 of shape (n, data_dim), for noise, float32 of shape (n, noise_dim).
@@ -51,19 +55,25 @@ class Unrolled:
             bias = self._bias
             if condition is not None and condition.is_floating_point():
                 bias = bias + condition @ self._condition
-            sums = torch.addmm(bias, noise, self._noise)  # every layer's share of the input
+            # every layer's share of the input
             if condition is not None and not condition.is_floating_point():
-                sums += self._condition.index_select(0, condition)
-            start = 0
-            before = noise[:, :0]
-            for norm, inner in zip(self._norms, self._inner, strict=False):
-                part = sums[:, start : start + norm.num_features]
-                start += norm.num_features
-                part = torch.addmm(part, before, inner)
-                if self._batch is not None:
-                    part = _normalised(part, norm, self._batch)
-                before = torch.cat([part.relu_(), before], dim=1)
-            return torch.addmm(sums[:, start:], before, self._inner[-1])
+                sums = self._biased.index_select(0, condition).addmm_(noise, self._noise)
+            else:
+                sums = torch.addmm(bias, noise, self._noise)
+            for norm, onwards in zip(self._norms, self._onwards, strict=True):
+                part = sums[:, : norm.num_features]
+                part = part.relu_() if self._batch is None else _normalised(part, norm, self._batch).relu_()
+                sums = sums[:, norm.num_features :]
+                sums.addmm_(part, onwards)
+            return sums
+
+
+def _share(weight: torch.Tensor, block: int, blocks: Sequence[tuple[nn.Linear, nn.BatchNorm1d]]) -> torch.Tensor:
+    """The columns of a later layer's weight which meet a block's outputs; those of blocks in between come first."""
+    sizes = [linear.out_features for linear, _ in blocks]
+    width = blocks[0][0].in_features
+    stop = weight.shape[1] - width - sum(sizes[:block])
+    return weight[:, stop - sizes[block] : stop]
 
 
 def _folded(linear: nn.Linear, norm: nn.BatchNorm1d | None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,7 +88,7 @@ def _folded(linear: nn.Linear, norm: nn.BatchNorm1d | None) -> tuple[torch.Tenso
 
 def _normalised(rows: torch.Tensor, norm: nn.BatchNorm1d, batch: int) -> torch.Tensor:
     """Rows, shape (n, width), by the mean and variance of each ``batch`` of them."""
-    groups = rows.view(-1, batch, rows.shape[1])
+    groups = rows.reshape(-1, batch, rows.shape[1])
     # means as products: ten times as fast as var_mean over the middle dimension
     share = groups.new_full((len(groups), 1, batch), 1.0 / batch)
     groups = groups - torch.bmm(share, groups)

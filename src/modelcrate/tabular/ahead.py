@@ -9,8 +9,8 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-AHEAD: Final = 2
-"""Blocks under way at once; their random numbers are drawn by one core each."""
+AHEAD: Final = 3
+"""Blocks under way at once. Their random numbers are drawn by one core each, and often one waits for the interpreter."""
 
 
 def ahead(make: Callable[[int], T], first: int, last: int | None = None) -> Iterator[T]:

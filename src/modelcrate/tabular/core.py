@@ -163,8 +163,7 @@ class Core:
             elif kind == SIGMOID:
                 np.greater(part, 0.0, out=part)
             elif self.sigmas is None:  # a decoder's categories are read off as they are
-                with np.errstate(divide="ignore"):  # an infinite logit wins, as it should
-                    part -= np.log(random.standard_exponential(part.shape, dtype=np.float32))
+                part += draws.gumbel(part.shape)
         return matrix
 
     @property

@@ -75,6 +75,18 @@ class CounterDraws:
     def permutation(self, size: int) -> np.ndarray:
         return self.generator.permutation(size)
 
+    def gumbel(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Standard Gumbel, float32: what added to logits makes the greatest a draw from their softmax.
+
+        One in 2**24 is -inf. The two logarithms are half the price of a standard exponential and its logarithm.
+        """
+        found = self.generator.random(shape, dtype=np.float32)
+        with np.errstate(divide="ignore"):
+            np.log(found, out=found)
+            np.negative(found, out=found)
+            np.log(found, out=found)
+        return np.negative(found, out=found)
+
     def aside(self) -> Draws:
         return self
 

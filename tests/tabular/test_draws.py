@@ -9,7 +9,7 @@ from modelcrate.tabular.draws import CounterDraws
 
 
 @pytest.mark.parametrize(
-    "shares", [[0.5, 0.5], [0.9, 0.09, 0.01], [0.25, 0.0005, 0.7495], [1 / 40] * 40], ids=lambda shares: str(len(shares))
+    "shares", [[0.5, 0.5], [0.9, 0.09, 0.01], [0.25, 0.0005, 0.7495], [1 / 40] * 40], ids=lambda x: str(len(x))
 )
 def test_the_greatest_of_logits_and_gumbel_noise_is_a_draw_from_their_softmax(shares: list[float]) -> None:
     rows = 200_000

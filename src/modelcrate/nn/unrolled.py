@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+
 class Unrolled:
     """Residual blocks, each a linear layer with its batch norm, and a last linear layer, as they are at construction.
 

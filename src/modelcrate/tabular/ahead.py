@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 AHEAD: Final = 3
-"""Blocks under way at once. Their random numbers are drawn by one core each, and often one waits for the interpreter."""
+"""Blocks under way at once. Random numbers are drawn by one core each, and often one waits for the interpreter."""
 
 
 def ahead(make: Callable[[int], T], first: int, last: int | None = None) -> Iterator[T]:

@@ -15,13 +15,12 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import rounds
-from rounds import warm
+from rounds import timed, warm
 
 WIDTH = 1024
 SAVES = (
@@ -74,9 +73,7 @@ def run_step(step: str, size: str) -> dict[str, float]:
     """Inside the fresh process: a run that has made a step, everything imported, then the one thing that is timed."""
     warm_up, action = prepare(step, *trained(int(size)))
     warm_up()
-    start = time.perf_counter()
-    finish = action()
-    seconds = time.perf_counter() - start
+    seconds, finish = timed(action)
     if callable(finish):
         finish()
     return {step: seconds}

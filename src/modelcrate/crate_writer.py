@@ -79,8 +79,8 @@ def _lay_out(component: ComponentData, payloads: dict[str, Payload], limits: Lim
     name = check_component_name(component.name, where="components")
     weights = state = None
     if component.tensors is not None:
-        weights, held = f"weights/{name}.safetensors", component.tensors
-        payloads[weights] = Payload(size=tensors.serialized_size(held), chunks=lambda: tensors.serialize(held))
+        weights, file = f"weights/{name}.safetensors", tensors.serialize(component.tensors)
+        payloads[weights] = Payload(size=file.size, chunks=file.__iter__)
     if component.state is not None:
         state, where = f"state/{name}.msgpack", f"components.{name}.state"
         document = dict(component.state)

@@ -20,7 +20,6 @@ from modelcrate.format.tensors import (
     check_booleans,
     parse_header,
     serialize,
-    serialized_size,
 )
 from modelcrate.limits import DEFAULT
 
@@ -66,7 +65,7 @@ def ours(data: bytes) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
 @given(TENSORS, METADATA)
 def test_the_reference_reads_what_is_written(tensors, metadata):
     data = whole(tensors, metadata)
-    assert len(data) == serialized_size(tensors, metadata=metadata)
+    assert len(data) == serialize(tensors, metadata=metadata).size
     assert reference(data) == ours(data) == {name: (it.dtype, it.shape, bytes(it.data)) for name, it in tensors.items()}
     assert parse_header(data, where="tensors").metadata == metadata
 

@@ -150,23 +150,42 @@ def parse_header(buffer: Buffer, *, where: str, limits: Limits = DEFAULT, foreig
     return TensorHeader({entry.name: entry for entry in entries}, metadata, data_start)
 
 
-def serialize(
-    tensors: Mapping[str, TensorData], *, metadata: Mapping[str, str] | None = None
-) -> Iterator[bytes | memoryview]:
-    """The chunks of a safetensors file: header first, then each tensor's bytes in place, nothing copied.
+@dataclass(frozen=True, slots=True)
+class Serialized:
+    """A safetensors file that is not in memory: iterated, its header and then each tensor's bytes in place."""
+
+    header: bytes
+    tensors: tuple[tuple[str, TensorData], ...]
+    """Names and tensors in the order of their data."""
+    size: int
+    """Bytes of the whole file."""
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        return _chunks(self.header, self.tensors)
+
+
+def serialize(tensors: Mapping[str, TensorData], *, metadata: Mapping[str, str] | None = None) -> Serialized:
+    """The safetensors file of some tensors; nothing is copied.
 
     Bytes of :class:`DeferredTensorData` are made one tensor at a time. Equal tensors give equal bytes whatever their
     order (FORMAT.md 6.9). Raises UsageError for a tensor that the format can't hold or whose bytes do not fit its
     shape, before the first chunk (for deferred bytes, when it is their turn).
     """
-    header, order = _build_header(tensors, metadata or {})
-    return _chunks(header, ((name, tensors[name]) for name in order))
-
-
-def serialized_size(tensors: Mapping[str, TensorData], *, metadata: Mapping[str, str] | None = None) -> int:
-    """Bytes that :func:`serialize` will give."""
-    header, _ = _build_header(tensors, metadata or {})
-    return len(header) + sum(tensor.nbytes for tensor in tensors.values())
+    for name, tensor in tensors.items():
+        _check_writable(name, tensor)
+    order = sorted(tensors)
+    order.sort(key=lambda name: -DTYPE_SIZES[tensors[name].dtype])  # stable: by name where sizes are alike
+    document: dict[str, object] = {METADATA_KEY: dict(sorted(metadata.items()))} if metadata else {}
+    position = 0
+    for name in order:
+        tensor = tensors[name]
+        end = position + tensor.nbytes
+        document[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [position, end]}
+        position = end
+    text = json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    padding = -(_LENGTH_BYTES + len(text)) % ALIGNMENT
+    header = (len(text) + padding).to_bytes(_LENGTH_BYTES, "little") + text + b" " * padding
+    return Serialized(header, tuple((name, tensors[name]) for name in order), len(header) + position)
 
 
 def check_booleans(entry: TensorEntry, data: Buffer, *, where: str) -> None:
@@ -187,23 +206,6 @@ def _chunks(header: bytes, tensors: Iterable[tuple[str, TensorData]]) -> Iterato
         if len(view):
             yield view
         del view  # or it would be held while the next one is made
-
-
-def _build_header(tensors: Mapping[str, TensorData], metadata: Mapping[str, str]) -> tuple[bytes, list[str]]:
-    for name, tensor in tensors.items():
-        _check_writable(name, tensor)
-    order = sorted(tensors)
-    order.sort(key=lambda name: -DTYPE_SIZES[tensors[name].dtype])  # stable: by name where sizes are alike
-    document: dict[str, object] = {METADATA_KEY: dict(sorted(metadata.items()))} if metadata else {}
-    position = 0
-    for name in order:
-        tensor = tensors[name]
-        end = position + tensor.nbytes
-        document[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [position, end]}
-        position = end
-    text = json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode("ascii")
-    padding = -(_LENGTH_BYTES + len(text)) % ALIGNMENT
-    return (len(text) + padding).to_bytes(_LENGTH_BYTES, "little") + text + b" " * padding, order
 
 
 def _check_writable(name: str, tensor: TensorData) -> None:

@@ -25,18 +25,16 @@ class Visit(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """One place that holds a tensor: ``kind`` is ``parameter``, ``buffer`` or ``transient`` (not persistent)."""
+    """One place that holds a tensor: ``kind`` is ``parameter``, ``buffer`` or ``transient`` (not persistent).
 
-    path: str
+    ``name`` is the dotted one, as ``state_dict`` gives it; ``attribute`` its last part.
+    """
+
+    name: str
     module: nn.Module
     attribute: str
     kind: str
     tensor: torch.Tensor | None
-
-    @property
-    def name(self) -> str:
-        """The dotted name, as ``state_dict`` gives it."""
-        return join(self.path, self.attribute)
 
 
 def join(path: str, name: str) -> str:
@@ -97,7 +95,7 @@ def slots_of(parts: Iterable[tuple[str, nn.Module]]) -> Iterator[Slot]:
 def own_slots(path: str, module: nn.Module) -> Iterator[Slot]:
     """The parameters and buffers of one module, its children's not included; None where one is absent."""
     for name, parameter in module._parameters.items():
-        yield Slot(path, module, name, "parameter", parameter)
+        yield Slot(join(path, name), module, name, "parameter", parameter)
     for name, buffer in module._buffers.items():
         kind = "transient" if name in module._non_persistent_buffers_set else "buffer"
-        yield Slot(path, module, name, kind, buffer)
+        yield Slot(join(path, name), module, name, kind, buffer)

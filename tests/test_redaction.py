@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import modelcrate
+from modelcrate.crate import ComponentData, write_crate
 from modelcrate.disclosure import disclosed
-from modelcrate.errors import UnsupportedError, UsageError
+from modelcrate.errors import ModelcrateError, UnsupportedError, UsageError
 from modelcrate.redaction import Redaction, _counts, _explained, _rows, redact
 
 CORPUS = Path(__file__).resolve().parent / "corpus"
@@ -112,3 +116,35 @@ def test_shares_that_no_number_of_rows_explains_ask_for_it(tmp_path: Path) -> No
 def test_a_redaction_is_read_from_text() -> None:
     assert Redaction.parse("min-max, rare-categories=5/2000") == Redaction(bounds=True, count=5, rows=2000)
     assert Redaction.parse("rare-categories=0.25%") == Redaction(share=0.0025)
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return converted("ctgan/0_12_1_mixed", tmp_path_factory.mktemp("honest"))
+
+
+@pytest.mark.parametrize("change", [
+    lambda states: states["sampler"].update(columns=[], cumulative=np.zeros(0)) or states.pop("transformer"),
+    lambda states: states["sampler"].update(columns=[{"name": "k", "categories": 3}], cumulative=np.ones(3)),
+    lambda states: states["transformer"]["columns"].reverse() or states["table"]["columns"].pop(),
+    lambda states: states.update(table={"columns": []}),
+    lambda states: states.update(sampler={"columns": []}),
+    lambda states: states["table"]["constraints"].update(constraints=[7]),
+], ids=["no transformer", "other categories", "fewer columns", "no fields", "no shares", "no constraint"])  # fmt: skip
+@pytest.mark.parametrize("what", ["min-max", "rare-categories=5"])
+def test_a_crate_that_no_loader_would_read_is_refused(
+    change: Callable[[dict[str, Any]], object], what: str, honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with modelcrate.open(honest) as crate:
+        states = {name: copy.deepcopy(part.state) for name, part in crate.items() if part.has_state}
+        change(states)
+        parts = [
+            ComponentData(name=name, role=name, type=crate[name].type, state=state) for name, state in states.items()
+        ]
+    with monkeypatch.context() as any_state:
+        any_state.setattr("modelcrate.format.schema.validate_state", lambda *_: None)
+        write_crate(tmp_path / "strange.crate", components=parts)
+    with pytest.raises(ModelcrateError) as caught:
+        redact(tmp_path / "strange.crate", tmp_path / "r.crate", what)
+    assert caught.value.where
+    assert not (tmp_path / "r.crate").exists()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -95,13 +95,17 @@ def redact(
     """Write the tabular crate ``source`` anew as ``target``, without ``what`` (``min-max,rare-categories=5``).
 
     Raises :class:`UsageError` where ``what`` is not understood, :class:`UnsupportedError` where a column would be left
-    without sense, each such column named, and as :func:`modelcrate.open` and the writer do.
+    without sense, each such column named, and as :func:`modelcrate.load` and the writer do.
     """
     redaction = Redaction.parse(what)
     with open_crate(source, limits=limits) as crate:
         documents = {part.name: copy.deepcopy(part.state) for part in crate.values() if part.has_state}
         omitted = list(_redacted(crate, documents, redaction))
-        _check(crate, documents)
+        try:
+            _check(documents)
+        except FormatError as error:
+            what = f"nothing sensible would be left: {error}"
+            raise UnsupportedError(what, where=error.where, hint="redact less") from error
         model = crate.manifest.model
         old = crate.manifest.provenance
         manifest = write_crate(
@@ -133,6 +137,7 @@ def _redacted(crate: Crate, documents: dict[str, dict[str, Any]], redaction: Red
     tabular = [part.name for part in crate.values() if part.type.startswith("tabular.") and part.name in documents]
     if "table" not in tabular:
         raise UnsupportedError("only crates of tables can be redacted", where=crate.path or "crate")
+    _check(documents)
     if redaction.bounds:
         columns = {column for name in tabular for column in _unbounded(documents[name], "")}
         if columns:
@@ -241,7 +246,7 @@ def _sampled(sampler: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
     for column in sampler["columns"]:
         stop = start + column["categories"]
         shares = np.diff(sampler["cumulative"], prepend=0.0)[start:stop]
-        yield column["name"], shares / shares.sum()
+        yield column["name"], shares / (shares.sum() or 1.0)
         start = stop
 
 
@@ -329,17 +334,19 @@ def _is_missing(value: object) -> bool:
     return value is None or isinstance(value, Missing) or value != value  # noqa: PLR0124 - NaN alone differs from itself
 
 
-def _check(crate: Crate, documents: Mapping[str, dict[str, Any]]) -> None:
-    """Read what is left as a loader will. Raises :class:`UnsupportedError` where it makes no sense any more."""
+def _check(documents: Mapping[str, dict[str, Any]]) -> None:
+    """Read what is looked at here as a loader will. Raises :class:`FormatError` and :class:`MismatchError` as that."""
+    from modelcrate.tabular.fit import check_columns
+    from modelcrate.tabular.sampler import ConditionalSampler
     from modelcrate.tabular.table import Table
     from modelcrate.tabular.transformer import Transformer
 
-    readers: Iterable[tuple[str, Any]] = (("table", Table), ("transformer", Transformer))
-    for name, reader in readers:
-        if name in documents:
-            try:
-                reader.from_document(documents[name], name)
-            except FormatError as error:
-                raise UnsupportedError(
-                    f"nothing sensible would be left: {error}", where=error.where, hint="redact less"
-                ) from error
+    table = Table.from_document(documents["table"], "table")
+    if documents.keys() & {"transformer", "sampler"}:  # a copula has neither
+        for name in {"transformer", "sampler"} - documents.keys():
+            raise FormatError(f"a synthesizer without a {name}", where="manifest.components")
+        check_columns(
+            transformer=Transformer.from_document(documents["transformer"], "transformer"),
+            sampler=ConditionalSampler.from_document(documents["sampler"], "sampler"),
+            table=table,
+        )

@@ -11,15 +11,24 @@ from modelcrate.tabular.transformer import Transformer
 
 def check_parts(*, transformer: Transformer, sampler: ConditionalSampler, table: Table, config: Config) -> None:
     """Raise :class:`MismatchError` where the state of one part contradicts another's; before any weight is read."""
+    check_columns(transformer=transformer, sampler=sampler, table=table)
+    if config.force_conditioning and config.conditioning != "anyway":
+        raise MismatchError(
+            "only a model that is conditioned on any column can be forced", where="manifest.model.config"
+        )
+
+
+def check_columns(*, transformer: Transformer, sampler: ConditionalSampler, table: Table) -> None:
+    """Raise :class:`MismatchError` for a column of one part that another has otherwise, or not."""
     modelled = {column.name: column for column in transformer.columns}
     unknown = [name for name in modelled if name not in table.outputs]
     if unknown:
-        raise MismatchError(f"the transformer has a column {unknown[0]!r} that the table does not make")
+        raise MismatchError(
+            f"the transformer has a column {unknown[0]!r} that the table does not make", where="transformer"
+        )
     for name, count in sampler.columns:
         if name not in modelled or modelled[name].encoding.activations != ((count, "softmax"),):
-            raise MismatchError(f"the sampler's column {name!r} is no one-hot column of {count} categories")
-    if config.force_conditioning and config.conditioning != "anyway":
-        raise MismatchError("only a model that is conditioned on any column can be forced")
+            raise MismatchError(f"the column {name!r} is no one-hot column of {count} categories", where="sampler")
 
 
 def generator_shape(transformer: Transformer, sampler: ConditionalSampler, config: Config) -> tuple[int, int]:

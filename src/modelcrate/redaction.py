@@ -336,7 +336,7 @@ def _is_missing(value: object) -> bool:
 
 def _check(documents: Mapping[str, dict[str, Any]]) -> None:
     """Read what is looked at here as a loader will. Raises :class:`FormatError` and :class:`MismatchError` as that."""
-    from modelcrate.tabular.fit import check_columns
+    from modelcrate.tabular.fit import check_parts
     from modelcrate.tabular.sampler import ConditionalSampler
     from modelcrate.tabular.table import Table
     from modelcrate.tabular.transformer import Transformer
@@ -345,7 +345,7 @@ def _check(documents: Mapping[str, dict[str, Any]]) -> None:
     if documents.keys() & {"transformer", "sampler"}:  # a copula has neither
         for name in {"transformer", "sampler"} - documents.keys():
             raise FormatError(f"a synthesizer without a {name}", where="manifest.components")
-        check_columns(
+        check_parts(
             transformer=Transformer.from_document(documents["transformer"], "transformer"),
             sampler=ConditionalSampler.from_document(documents["sampler"], "sampler"),
             table=table,

@@ -52,7 +52,7 @@ def load_synthesizer(crate: Crate, config: Mapping[str, Any], device: torch.devi
     generator = _part(parts, next((tag for tag in GENERATORS if tag in parts), GENERATORS[0]))
     if parts:
         raise FormatError(f"a synthesizer has no part of type {next(iter(parts))!r}", where="manifest.components")
-    check_parts(transformer=transformer, sampler=sampler, table=table, config=settings)
+    check_parts(transformer=transformer, sampler=sampler, table=table)
     _check_shape(generator, generator_shape(transformer, sampler, settings))
     synthesizer = Synthesizer(
         generator=load_component(generator, device),

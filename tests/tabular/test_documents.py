@@ -265,7 +265,6 @@ def check(case: str, **changes: Any) -> None:
         transformer=Transformer.from_document(given["transformer"], "transformer"),
         sampler=ConditionalSampler.from_document(given["sampler"], "sampler"),
         table=Table.from_document(given["table"], "table"),
-        config=Config.from_document(given["config"], "config"),
     )
 
 
@@ -285,8 +284,3 @@ def test_D23_a_sampler_of_other_columns_does_not_fit():
     sampler = changed("mixed", "sampler", ("columns", 0, "name"), put("age.value"))
     with pytest.raises(MismatchError, match=r"age\.value"):
         check("mixed", sampler=sampler)
-
-
-def test_only_a_model_conditioned_on_any_column_can_be_forced():
-    with pytest.raises(MismatchError, match="forced"):
-        check("mixed", config={**STATES["mixed"]["config"], "force_conditioning": True})

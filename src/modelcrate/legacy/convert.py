@@ -205,7 +205,7 @@ def _check(found: Translation) -> None:
     table = Table.from_document(parts["table"].state, f"{ROOT}.table")
     if "random_state" in parts:
         RandomState.from_document(parts["random_state"].state, f"{ROOT}.random_state")
-    check_parts(transformer=transformer, sampler=sampler, table=table, config=config)
+    check_parts(transformer=transformer, sampler=sampler, table=table)
     shape = parts["generator"].config
     if (shape["embedding_dim"], shape["data_dim"]) != generator_shape(transformer, sampler, config):
         raise MismatchError("the generator's width is not that of its transformer and sampler", where=ROOT)

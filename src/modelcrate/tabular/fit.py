@@ -9,17 +9,8 @@ from modelcrate.tabular.table import Table
 from modelcrate.tabular.transformer import Transformer
 
 
-def check_parts(*, transformer: Transformer, sampler: ConditionalSampler, table: Table, config: Config) -> None:
-    """Raise :class:`MismatchError` where the state of one part contradicts another's; before any weight is read."""
-    check_columns(transformer=transformer, sampler=sampler, table=table)
-    if config.force_conditioning and config.conditioning != "anyway":
-        raise MismatchError(
-            "only a model that is conditioned on any column can be forced", where="manifest.model.config"
-        )
-
-
-def check_columns(*, transformer: Transformer, sampler: ConditionalSampler, table: Table) -> None:
-    """Raise :class:`MismatchError` for a column of one part that another has otherwise, or not."""
+def check_parts(*, transformer: Transformer, sampler: ConditionalSampler, table: Table) -> None:
+    """Raise :class:`MismatchError` for a column of one part that another lacks or has otherwise; reads no weight."""
     modelled = {column.name: column for column in transformer.columns}
     unknown = [name for name in modelled if name not in table.outputs]
     if unknown:

@@ -54,7 +54,7 @@ class Synthesizer(HoldsCallback):
         random_state: RandomState | None = None,
         hyperparameters: Mapping[str, Any] | None = None,
     ) -> None:
-        check_parts(transformer=transformer, sampler=sampler, table=table, config=config)
+        check_parts(transformer=transformer, sampler=sampler, table=table)
         self.core = Core(generator, transformer, sampler, config)
         self.table = table
         self.config = config

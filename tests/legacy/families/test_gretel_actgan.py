@@ -39,6 +39,11 @@ def replace(pairs: list, **attributes: object) -> None:
     pairs += list(attributes.items())
 
 
+def root_again(view: View) -> View:
+    """The same node without what a view remembers."""
+    return View(view.node, view.path, view.context)
+
+
 def inner(view: View, *names: str) -> View:
     for name in names:
         view = view.attributes(view.class_name or "")[name]
@@ -124,6 +129,14 @@ def test_the_sampler_of_release_0_20_follows_the_shares_of_the_categories():
             position += width
         start += width
     assert position == len(chances)
+
+
+@pytest.mark.parametrize("name", ["mixed", "anyway"])
+def test_known_cells_are_forced_whatever_the_generator_is_conditioned_on(name):
+    view = root(name)
+    assert gretel_actgan.translate(view).model[1]["force_conditioning"] is False
+    replace(state_of(inner(view, "_model")), _force_conditioning=True)
+    assert gretel_actgan.translate(root_again(view)).model[1]["force_conditioning"] is True
 
 
 @pytest.mark.parametrize("line", [(370, True), (499, False), (578, False)])

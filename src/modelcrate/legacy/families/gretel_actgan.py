@@ -142,7 +142,7 @@ def _config(core: View, *, old: bool) -> Document:
         "noise_dim": core["_embedding_dim"].integer(),
         "batch_size": core["_batch_size"].integer(),
         "conditioning": conditioning,
-        "force_conditioning": forced is not None and forced.boolean() and conditioning == "anyway",
+        "force_conditioning": forced is not None and forced.boolean(),
         "statistics": "batch" if old else "running",
         "replay": None if old else replay,
     }

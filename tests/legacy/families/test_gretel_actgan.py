@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import pickle
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError
 from modelcrate.format import values
 from modelcrate.legacy.families import gretel_actgan
+from modelcrate.legacy.families.sdv_table import dtypes_of
 from modelcrate.legacy.graph import Call, Dict
 from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.view import View
@@ -207,6 +210,15 @@ def test_A36_a_network_with_hooks_is_refused():
     replace(state_of(inner(view, "_model", "_generator")), _forward_hooks=hooks)
     with pytest.raises(UnsupportedError, match="hooks"):
         gretel_actgan.translate(view)
+
+
+def test_columns_named_by_numpy_s_text_are_named_by_text(tmp_path):
+    """``field_names=list(array)`` gives such names, and the dtypes are kept by them."""
+    dtypes = pd.Series([np.dtype("int64")], index=pd.Index([np.str_("age")], dtype=object))
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(dtypes))
+    found = dtypes_of(read_for_conversion(tmp_path / "x.pkl", name="model").root)
+    assert found == {"age": "int64"}
+    assert type(next(iter(found))) is str
 
 
 JUNK = [lambda: None, lambda: -1, lambda: "x", list, Dict, lambda: (1, 2)]

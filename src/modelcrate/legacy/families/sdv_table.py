@@ -83,9 +83,9 @@ def dtypes_of(view: View) -> dict[str, str]:
     series = view.series()
     found: dict[str, str] = {}
     for label, dtype in zip(series.index.labels(), series.values.tolist(), strict=True):
-        if type(label) is not str:
+        if not isinstance(label, str):  # NumPy's own text is text
             raise UnsupportedError("a column whose name is no text", where=view.path)
-        found[label] = column_dtype(dtype, f"{view.path}[{label!r}]")
+        found[str(label)] = column_dtype(dtype, f"{view.path}[{label!r}]")
     return found
 
 

@@ -125,9 +125,10 @@ def _leaves(document: Value, tag: str) -> Iterator[tuple[str, str, Value]]:
 
 
 def _column_of(value: Mapping[str, Value], outer: str) -> str:
-    name = value.get("name") or value.get("column")
-    if type(name) is str:
-        return name
+    for key in ("name", "column"):
+        name = value.get(key)
+        if type(name) is str and name:
+            return name
     columns = value.get("columns")
     if type(columns) is list and columns and all(type(item) is str for item in columns):
         return ", ".join(str(item) for item in columns)

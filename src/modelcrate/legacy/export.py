@@ -212,7 +212,10 @@ def _torch(value: object, target: str, where: str, overwrite: bool) -> Export:
     notes: list[str] = []
     plain = _plain(value, where, notes, 0)
     with replacing_file(target, overwrite=overwrite) as output:
-        torch.save(plain, cast("IO[bytes]", _Sink(output.write)))
+        try:
+            torch.save(plain, cast("IO[bytes]", _Sink(output.write)))
+        except RuntimeError as error:  # one storage under several dtypes, which its own files can't hold
+            raise UnsupportedError(f"torch does not save it: {error}", where=where) from error
     nbytes = sum(tensor.nbytes for tensor in tensors.values())
     return Export(tensors=len(tensors), nbytes=nbytes, aliases=aliases, notes=tuple(notes))
 

@@ -168,7 +168,12 @@ class Table:
             column = self.columns[position]
             if all(name in columns for name in column.outputs):
                 own = how if session is None else session.reversal(position, how)
-                columns[column.name] = column.encoding.reverse([columns[name] for name in column.outputs], own)
+                given = [columns[name] for name in column.outputs]
+                try:
+                    columns[column.name] = column.encoding.reverse(given, own)
+                except (TypeError, ValueError, OverflowError) as error:  # texts, say, where the encoding gave numbers
+                    what = f"the modelled cells are none of its encoding: {error}"
+                    raise FormatError(what, where=f"column {column.name!r}") from error
         inner = self._inner()
         kept = {
             column.name: columns[column.name]

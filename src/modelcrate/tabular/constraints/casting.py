@@ -88,7 +88,9 @@ def numbers(frame: pd.DataFrame, column: str, *, dates: bool = True, flags: bool
     Raises :class:`FormatError` for other content and for a column that is not there.
     """
     if column not in frame.columns:
-        raise FormatError(f"a constraint uses a column that the table does not have: {column!r}")
+        raise FormatError(
+            f"a constraint uses a column that the table does not have: {column!r}", where="table.constraints"
+        )
     series = frame[column]
     if isinstance(series.dtype, ExtensionDtype) and series.dtype.kind in "iufb":
         lost = bool(series.isna().any())

@@ -6,6 +6,7 @@ nothing here tells in which row a combination appeared.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeAlias
 
@@ -69,6 +70,16 @@ class FixedCombinations(Constraint):
             "combinations": [[_write_cell(cell) for cell in row] for row in self.combinations],
         }
 
+    def values(self, name: str) -> list[Cell]:
+        """The different values that a column has in any combination, missing ones aside, in their order."""
+        place = self.names.index(name)
+        return list(dict.fromkeys(row[place] for row in self.combinations if not bool(pd.isna(row[place]))))
+
+    def allows(self, cells: Mapping[str, Cell]) -> bool:
+        """Whether a combination has all of these cells of the columns."""
+        places = [(self.names.index(name), cell) for name, cell in cells.items()]
+        return any(all(row[place] == cell for place, cell in places) for row in self.combinations)
+
     def is_valid(self, frame: pd.DataFrame) -> pd.Series:
         """Missing values of any kind count as equal here, and so do equal numbers of different types."""
         allowed = {tuple(map(_comparable, row)) for row in self.combinations}
@@ -94,7 +105,9 @@ class FixedCombinations(Constraint):
 
 def _cells(frame: pd.DataFrame, name: str) -> list[Cell]:
     if name not in frame.columns:
-        raise FormatError(f"a constraint uses a column that the table does not have: {name!r}")
+        raise FormatError(
+            f"a constraint uses a column that the table does not have: {name!r}", where="table.constraints"
+        )
     cells = frame[name].tolist()
     return [cell if cell is None or isinstance(cell, _SCALARS) else _STRANGE for cell in cells]
 

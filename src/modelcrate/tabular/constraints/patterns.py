@@ -142,11 +142,13 @@ class OneHot(Constraint):
     def _labelled(self, frame: pd.DataFrame, label: str) -> np.ndarray:
         """One row per label: 1.0 in the column that it names, 0.0 elsewhere."""
         if label not in frame.columns:
-            raise FormatError(f"a constraint uses a column that the table does not have: {label!r}")
+            raise FormatError(
+                f"a constraint uses a column that the table does not have: {label!r}", where="table.constraints"
+            )
         places = {name: position for position, name in enumerate(self.names)}
         found = [places.get(cell) if type(cell) is str else None for cell in frame[label].tolist()]
         if None in found:
-            raise FormatError(f"a label of {label!r} names none of the columns")
+            raise FormatError(f"a label of {label!r} names none of the columns", where="table.constraints")
         return np.eye(len(self.names))[np.array(found, dtype=np.int64)]
 
     def _table(self, frame: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:
@@ -176,7 +178,9 @@ class Unique(Constraint):
     def is_valid(self, frame: pd.DataFrame) -> pd.Series:
         for name in self.names:
             if name not in frame.columns:
-                raise FormatError(f"a constraint uses a column that the table does not have: {name!r}")
+                raise FormatError(
+                    f"a constraint uses a column that the table does not have: {name!r}", where="table.constraints"
+                )
         try:
             again = frame.duplicated(subset=list(self.names), keep="first").to_numpy()
         except TypeError:

@@ -75,4 +75,6 @@ def check_copula(*, joint: Joint, table: Table) -> None:
     outputs = set(table.outputs)
     unknown = [name for name in joint.names if name not in outputs]
     if unknown:
-        raise MismatchError(f"the joint distribution has a column {unknown[0]!r} that the table does not make")
+        raise MismatchError(
+            f"the joint distribution has a column {unknown[0]!r} that the table does not make", where="joint"
+        )

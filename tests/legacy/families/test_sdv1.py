@@ -17,7 +17,8 @@ import modelcrate
 from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError, UsageError
 from modelcrate.legacy.convert import FAMILIES
 from modelcrate.legacy.families import sdv1
-from modelcrate.legacy.graph import Call, Dict
+from modelcrate.legacy.families.sdv1_processor import early_numpy
+from modelcrate.legacy.graph import Call, Dict, Global
 from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.view import View
 
@@ -35,6 +36,8 @@ def _module(name: str, path: Path):
 
 parity = _module("benchmark_parity_sdv", ROOT / "benchmarks" / "parity.py")
 CASES = parity.sdv_cases(CORPUS)
+PROCESSOR = ("_data_processor",)
+HYPER = (*PROCESSOR, "_hyper_transformer")
 MIXED, RULES, KEYS = "sdv1_38_5_ctgan", "sdv1_38_5_ctgan_constraints", "sdv1_38_5_ctgan_regex_pii"
 
 
@@ -164,6 +167,27 @@ def test_a_copula_is_conditioned_and_its_numbers_are_noised_as_the_original_nois
     assert rows["age"].nunique() > 5
 
 
+FORMS = {
+    "1.23": ("MT19937",),
+    "1.24": ("MT19937", Global("numpy.random._pickle", "__bit_generator_ctor", offset=0, opcode="STACK_GLOBAL")),
+}
+
+
+@pytest.mark.parametrize(("form", "early"), [(None, False), ("1.23", True), ("1.24", False)])
+def test_generators_in_a_file_tell_which_numpy_drew_its_copula(form, early):
+    """NumPy 1.24 changed both how a RandomState is pickled and the signs of its decompositions."""
+    view = root("copula")
+    for item in inner(view, *HYPER, "_transformers_sequence").items() if form else ():
+        for state in inner(item, "random_states").mapping().values():
+            state.node.args = FORMS[form]
+    assert translate(view).model[1].get("early_rotations", False) is early
+
+
+@pytest.mark.parametrize(("name", "early"), [("release_1_0_1", True), ("release_1_5", True), (MIXED, False)])
+def test_files_of_either_numpy_are_told_apart(name, early):
+    assert early_numpy(inner(root(name), *PROCESSOR)) is early
+
+
 def test_one_replay_goes_on_from_call_to_call_and_the_process_s_seeds_do_not_matter(load):
     model = load(MIXED)
     first = model.sample(60, replay=1)
@@ -241,8 +265,6 @@ def test_a_condition_that_never_occurs_ends_with_an_error(load):
         load(MIXED).sample(3, conditions={"colour": "mauve"}, seed=1)
 
 
-PROCESSOR = ("_data_processor",)
-HYPER = (*PROCESSOR, "_hyper_transformer")
 CHANGES = [
     pytest.param(MIXED, (), {"_secret": 1}, r"^model: the attribute '_secret'", id="unknown"),
     pytest.param(MIXED, (), {"_fitted": False}, r"not fitted", id="not-fitted"),

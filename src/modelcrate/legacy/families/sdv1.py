@@ -18,6 +18,7 @@ from modelcrate.legacy.families.known import refuse_unknown
 from modelcrate.legacy.families.sdv1_processor import (
     SEVERAL,
     chained_columns,
+    early_numpy,
     pseudonyms,
     sdtypes_of,
     single_metadata,
@@ -39,8 +40,6 @@ SEED: Final = 73251
 """What a synthesizer seeds its core with before its first sample."""
 _FIRST_UNSIGNED: Final = (1, 5)
 """From this release on negative known numbers are compared by their size."""
-_LATER_NUMPY: Final = (1, 3)
-"""Releases before this one keep NumPy below 1.25."""
 _NAMES: Final = (
     "metadata", "_input_metadata", "_original_metadata", "_table_name", "enforce_min_max_values", "enforce_rounding",
     "locales", "_data_processor", "_original_columns", "_fitted", "_random_state_set", "_creation_date", "_fitted_date",
@@ -108,7 +107,7 @@ def translate_copula(view: View) -> Translation:
     names = copulas.summarised(joint["columns"])
     rules: Document = {"spare_batch": False, **_rules(view, advanced=False)}
     config: Document = {"replay": None if names or view["_random_state_set"].boolean() else rules}
-    if release_of(view) < _LATER_NUMPY:
+    if early_numpy(view["_data_processor"]):
         config["early_rotations"] = True
     found = Translation(
         model=(COPULA, config),

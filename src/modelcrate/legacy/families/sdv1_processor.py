@@ -147,6 +147,22 @@ def pseudonyms(processor: View) -> list[tuple[View, str]]:
     return [(item, rdt_columns.names_of(item)[0][0]) for item in held]
 
 
+def early_numpy(processor: View) -> bool | None:
+    """Whether NumPy 1.23 or an earlier one wrote the file; None where no transformer holds a generator that tells.
+
+    These pickled a RandomState with the name of its bit generator alone; 1.24 added what makes one, and 2.0 gives the
+    bit generator itself.
+    """
+    hyper = processor.attributes(_PROCESSOR)["_hyper_transformer"].attributes(_HYPER)
+    for item in hyper["_transformers_sequence"].items():
+        states = item.attributes(item.class_name or "").get("random_states")
+        for state in () if states is None else states.mapping().values():
+            if not state.is_none():
+                given = state.args()
+                return len(given) == 1 and type(given[0].node) is str
+    return None
+
+
 def chained_columns(columns: list[Document], inner: list[Document]) -> list[Document]:
     """Columns of a table and those that a second transformer made of them: outer ones first.
 

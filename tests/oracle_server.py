@@ -22,6 +22,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from effort import slowness
+
 PLAIN = """
     numpy argparse ast base64 binascii bisect bz2 calendar codecs collections concurrent.futures contextlib copy csv
     dataclasses datetime decimal difflib enum errno fcntl fnmatch fractions functools gc gettext glob gzip hashlib
@@ -52,20 +54,7 @@ HARMLESS = {
     "os.fwalk", "os.posix_fallocate", "sys._current_frames", "os.getrandom",
 }  # fmt: skip
 SPAWNING = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.kill", "os.killpg", "_posixsubprocess.fork_exec"}
-PATIENCE = 1.0
 READ_ANYWHERE = ("/dev/null", "/dev/urandom", "/proc/self/status", "/proc/self/statm", "/proc/meminfo", "/proc/cpuinfo")
-
-
-def slowness() -> float:
-    """How much slower than a quiet machine this one is just now; limits on processor time are stretched by it."""
-
-    def loop() -> float:
-        started, total = time.process_time(), 0
-        for number in range(400_000):
-            total += number & 7
-        return time.process_time() - started
-
-    return max(1.0, min(loop() for _ in range(3)) / 0.025)
 
 
 class Refusal(BaseException):
@@ -73,10 +62,8 @@ class Refusal(BaseException):
 
 
 def main() -> None:
-    global PATIENCE  # noqa: PLW0603
     heavy = sys.argv[1] == "heavy"
     warm_up(heavy)
-    PATIENCE = slowness()
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     for line in sys.stdin.buffer:
@@ -140,7 +127,7 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
         run_child(request, writer, streams)
         os._exit(0)
     os.close(writer)
-    text, timed_out = collect(reader, child, wall=PATIENCE * 10 * float(request["seconds"]) + 20)
+    text, timed_out = collect(reader, child, wall=30 * float(request["seconds"]) + 60)
     os.close(reader)
     _, status, usage = os.wait4(child, 0)
     answer: dict[str, Any] = json.loads(text) if text else {}
@@ -152,8 +139,8 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
     if answer["signal"] == signal.SIGXCPU:
         timed_out = True
     answer["timed_out"] = timed_out
-    answer["patience"] = PATIENCE
     answer["cpu_seconds"] = max(0.0, usage.ru_utime + usage.ru_stime - answer.pop("started_at", 0.0))
+    answer["patience"] = 1.0 if answer["cpu_seconds"] < float(request["seconds"]) else slowness()
     if not text and answer["signal"] is None:
         answer["foreign"] = f"the process ended by itself with status {status >> 8}"
     return answer
@@ -223,7 +210,7 @@ def limit(request: dict[str, Any], used: float) -> None:
     # Address space leaves room for allocators' reserves; resident memory is what is compared with the budget.
     space = memory("VmSize") + int(request["memory"]) + (64 << 20)
     resource.setrlimit(resource.RLIMIT_AS, (space, resource.RLIM_INFINITY))
-    seconds = int(used + 3 * PATIENCE * float(request["seconds"])) + 2
+    seconds = int(used + 8 * float(request["seconds"])) + 2
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

@@ -17,6 +17,7 @@ import torch
 
 import modelcrate as mc
 from crate_bytes import Raw, archive, members_of, small_components, small_crate
+from effort import TRIES, slowness
 from modelcrate.crate import ComponentData, write_crate
 from modelcrate.errors import (
     FormatError,
@@ -360,13 +361,13 @@ def test_importing_modelcrate_is_cheap() -> None:
     source = str(Path(__file__).resolve().parent.parent / "src")
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[1]); start = time.process_time(); import modelcrate\n"
-        "print(time.process_time() - start, len([n for n in sys.modules if n.startswith('modelcrate')]))"
+        "print(time.process_time() - start)"
     )
-    best = min(
-        float(subprocess.run([sys.executable, "-c", code, source], capture_output=True, check=True).stdout.split()[0])
-        for _ in range(3)
-    )
-    assert best < 0.05
+    took = []
+    while len(took) < TRIES and not (took and min(took) < 0.05 * slowness()):
+        child = subprocess.run([sys.executable, "-c", code, source], capture_output=True, check=True)
+        took.append(float(child.stdout))
+    assert min(took) < 0.05 * slowness(), took
 
 
 @pytest.mark.parametrize("name", ["no_such_name", "_HOME", "torch"])

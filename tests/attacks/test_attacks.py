@@ -6,7 +6,6 @@ import gc
 import os
 import re
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from attacks import bombs, calls, containers, faults, indirect, misuses, values
 from attacks.streams import SENTINEL, Attack
+from effort import within
 from modelcrate.errors import ModelcrateError
 from modelcrate.legacy.findings import ORDER
 from modelcrate.legacy.reader import read_for_conversion
@@ -21,7 +21,7 @@ from modelcrate.legacy.scan import scan
 from oracle import Oracle
 
 SECONDS = 2.0
-"""What one scan may take on an idle machine of the kind this was set on."""
+"""What one scan may take on a quiet machine."""
 WATCHED = (
     "os.",
     "subprocess.",
@@ -80,19 +80,6 @@ class Watch:
 WATCH = Watch()
 
 
-def patience() -> float:
-    """How much slower this machine is right now than an idle one, never less than 1: its cores are shared."""
-
-    def loop() -> float:
-        start = time.process_time()
-        total = 0
-        for number in range(400_000):
-            total += number & 7
-        return time.process_time() - start
-
-    return max(1.0, min(loop() for _ in range(3)) / 0.012)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _collected() -> Iterator[None]:
     """Keep what other tests have left in memory out of the collector's way, which would be timed otherwise."""
@@ -127,13 +114,10 @@ def test_a_scan_executes_nothing_and_calls_nothing_data(
     attack: Attack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    start = time.process_time()
     with WATCH:
-        report = scan(attack.data)
-    took = time.process_time() - start
+        report = within(SECONDS, lambda: scan(attack.data))
     assert WATCH.events == []
     assert not os.listdir(tmp_path), SENTINEL
-    assert took < SECONDS or took < SECONDS * patience()
     assert report.verdict != "data", report
     shown = [finding.to_dict() for finding in report.findings][:5]
     assert ORDER.index(report.verdict) >= ORDER.index(attack.verdict), shown
@@ -169,5 +153,5 @@ GUARDED = [*ATTACKS[: -len(BOMBS) : 25], *BOMBS]
 @pytest.mark.parametrize("attack", GUARDED, ids=[attack.name for attack in GUARDED])
 def test_a_guarded_process_agrees(attack: Attack, oracle: Oracle) -> None:
     """In a child with an audit hook that refuses, a memory limit of 256 MiB and two seconds."""
-    outcome = oracle.run("scan", oracle.file(attack.data), seconds=SECONDS * patience())
+    outcome = oracle.run("scan", oracle.file(attack.data), seconds=SECONDS)
     assert outcome.verdict in ("refused", "incomplete")

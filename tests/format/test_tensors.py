@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import struct
-import time
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from effort import within
 from modelcrate.errors import FormatError, IntegrityError, LimitError, ModelcrateError, UsageError
 from modelcrate.format.tensors import (
     DTYPE_SIZES,
@@ -149,14 +149,16 @@ def test_E2_a_header_beyond_the_limit_is_refused_unread(size):
         parse_header(struct.pack("<Q", size) + b"{}", where="tensors")
 
 
+def refused(header, error):
+    with pytest.raises(error):
+        parse_header(struct.pack("<Q", len(header)) + header, where="tensors")
+
+
 def test_E12_a_flood_of_empty_tensors_is_refused_at_once():
     entry = '"%06d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
     header = ("{" + ",".join(entry % index for index in range(250_000)) + "}").encode()
     header += b" " * (-len(header) % 8)
-    start = time.process_time()
-    with pytest.raises(LimitError):
-        parse_header(struct.pack("<Q", len(header)) + header, where="tensors")
-    assert time.process_time() - start < 1
+    within(1.0, lambda: refused(header, LimitError))
 
 
 def test_E12_the_limit_on_tensors_counts_exactly():
@@ -203,10 +205,7 @@ def test_E17_a_wrong_boolean_is_found_anywhere_in_a_large_tensor():
 @pytest.mark.parametrize("piece", [b'\\"', b'"', b"{", b'":"', b"\\\\", b","])
 def test_H13_a_long_header_costs_no_more_than_its_size(piece):
     header = (b'{"' + piece * (4_000_000 // len(piece)))[:4_000_000]
-    start = time.process_time()
-    with pytest.raises(ModelcrateError):
-        parse_header(struct.pack("<Q", len(header)) + header, where="tensors")
-    assert time.process_time() - start < 2
+    within(2.0, lambda: refused(header, ModelcrateError))
 
 
 def test_header_names_keep_the_order_of_their_data():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import gc
 import re
 import sys
 import threading
@@ -12,6 +11,8 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+
+import effort
 
 
 def plain_value(data: bytes) -> str:
@@ -80,22 +81,15 @@ def parser(name: str) -> Callable[[bytes], object]:
     return PARSERS[name]
 
 
-def cost(name: str, inputs: list[str]) -> list[float]:
-    """Processor seconds for each input (latin-1 text), the least of three runs; errors of the library count as done."""
+def cost(name: str, inputs: list[str], most: float) -> list[float]:
+    """Processor seconds for inputs (latin-1 text) of n, 2n and 4n parts; errors of the library count as done."""
     from modelcrate.errors import ModelcrateError
 
-    parse, found = parser(name), []
-    for text in inputs:
-        data = text.encode("latin-1")
-        best = float("inf")
-        for _ in range(3):
-            gc.collect()
-            started = time.thread_time()
-            with contextlib.suppress(ModelcrateError):
-                parse(data)
-            best = min(best, time.thread_time() - started)
-        found.append(best)
-    return found
+    def act(data: bytes) -> None:
+        with contextlib.suppress(ModelcrateError):
+            parser(name)(data)
+
+    return effort.costs(act, [text.encode("latin-1") for text in inputs], most=most)
 
 
 def memory(name: str, data: bytes) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import payloads
 import pytest
 from payloads import COLLIDING, PROTO, frame_free, long_number, raw_zip, short_text
 
+from effort import exponent
 from oracle import ROOT, Oracle
 
 
@@ -136,15 +136,15 @@ def test_H11_names_are_found_by_the_stack_and_not_by_looking_back(oracle: Oracle
     """Thousands of MEMOIZE and then thousands of STACK_GLOBAL."""
     head = short_text("collections") + b"\x94" + short_text("OrderedDict") + b"\x94"
     inputs = [frame_free(head + b"N\x940" * n + b"h\x00h\x01\x930" * n + b"N") for n in (10_000, 20_000, 40_000)]
-    times = _cost(oracle, "scan", inputs)
-    assert times[2] / times[1] < 2.6
+    takes_linear_time(oracle, "scan", inputs)
 
 
-def _cost(oracle: Oracle, parser: str, inputs: list[bytes]) -> list[float]:
+def takes_linear_time(oracle: Oracle, parser: str, inputs: list[bytes], *, most: float = 1.2) -> None:
+    """For inputs of n, 2n and 4n parts."""
     texts = [data.decode("latin-1") for data in inputs]
-    outcome = oracle.run("actions:cost", parser, texts, seconds=60.0, memory=1 << 30)
+    outcome = oracle.run("actions:cost", parser, texts, most, seconds=60.0, memory=1 << 30)
     assert isinstance(outcome.value, list)
-    return outcome.value
+    assert exponent(outcome.value, 1e-4) <= most, outcome.value
 
 
 def test_H12_many_small_texts_and_one_that_is_not_there(oracle: Oracle) -> None:
@@ -237,16 +237,9 @@ LINEAR = [
 
 @pytest.mark.parametrize(("parser", "make", "n"), LINEAR)
 def test_time_grows_linearly(oracle: Oracle, parser: str, make: object, n: int) -> None:
-    """H13: n, 2n and 4n. Noise only makes a measurement worse, so the least of each counts."""
+    """H13"""
     assert callable(make)
-    inputs = [make(n), make(2 * n), make(4 * n)]
-    best = [math.inf] * 3
-    for _ in range(5):
-        best = [min(pair) for pair in zip(best, _cost(oracle, parser, inputs), strict=True)]
-        exponent = math.log(max(best[2], 1e-4) / max(best[0], 1e-4)) / math.log(4)
-        if exponent <= 1.2:
-            return
-    pytest.fail(f"time grows with an exponent of {exponent:.2f}")
+    takes_linear_time(oracle, parser, [make(n), make(2 * n), make(4 * n)])
 
 
 @pytest.mark.parametrize(
@@ -362,11 +355,11 @@ def test_an_interrupted_scan_leaves_nothing(tmp_path: Path, number: signal.Signa
     assert process.stdout is not None
     process.stdout.readline()  # it is at work, and so are its workers
     os.kill(process.pid, number)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode in codes
     assert b"Traceback" not in errors
     assert sorted(tmp_path.iterdir()) == before
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while _alive_in_group(process.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _alive_in_group(process.pid), "a worker outlived the scan"
@@ -441,5 +434,5 @@ def test_H23_a_model_larger_than_the_device_is_an_error_and_leaves_nothing_there
 
 def test_H24_many_nodes_do_not_make_the_collector_quadratic(oracle: Oracle) -> None:
     """A million containers, with the cyclic collector on as it always is."""
-    times = _cost(oracle, "machine", [frame_free(b"](" + b"]" * n + b"e") for n in (100_000, 200_000, 400_000)])
-    assert times[2] / times[0] < 6
+    inputs = [frame_free(b"](" + b"]" * n + b"e") for n in (100_000, 200_000, 400_000)]
+    takes_linear_time(oracle, "machine", inputs, most=1.29)  # memory beyond the caches is slower

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
+from effort import within
 from modelcrate.tabular.nearest import did_you_mean
 
 
@@ -36,11 +35,9 @@ def test_J1_control_characters_of_a_category_are_escaped():
 
 
 def test_F16_very_many_or_very_long_categories_cost_little():
-    many = (f"category {number}" for number in range(10**9))
     long = ["a" * 5_000_000 + str(number) for number in range(20)]
-    start = time.process_time()
-    assert did_you_mean("categry 17", many) is not None
-    hint = did_you_mean("a" * 5_000_000, long)
-    assert time.process_time() - start < 5.0
+    many = within(4.0, lambda: did_you_mean("categry 17", (f"category {number}" for number in range(10**9))))
+    assert many is not None
+    hint = within(1.0, lambda: did_you_mean("a" * 5_000_000, long))
     assert hint is not None
     assert len(hint) < 300

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.context import Context
-from modelcrate.legacy.graph import Call, Node, PersistentId
-from modelcrate.legacy.names import callee_of, name_of
+from modelcrate.legacy.graph import Call, Node
+from modelcrate.legacy.names import callee_of
 from modelcrate.legacy.storages import ITEM_SIZES, TORCH_DTYPES, Storage, Tensor, storage_of, tensor_of
 
 if TYPE_CHECKING:
@@ -127,15 +127,6 @@ def dtype_named(name: str) -> torch.dtype | None:
     """The torch dtype of a dotted name, out of a table; None for any other name."""
     stored = TORCH_DTYPES.get(name)
     return None if stored is None else _dtypes().get(stored)
-
-
-def torch_name(node: Node) -> str | None:
-    """The class behind ``("module", class, file, source)``, as files before PyTorch 1.6 name classes of modules."""
-    if isinstance(node, PersistentId):
-        value = node.value
-        if type(value) is tuple and len(value) == 4 and value[0] == "module":
-            return name_of(value[1])
-    return None
 
 
 def torch_value(node: Call, name: str, where: str) -> Any:

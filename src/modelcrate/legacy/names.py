@@ -5,7 +5,7 @@ Tables of converters and of the scanner are keyed by what :func:`canonical` retu
 
 from __future__ import annotations
 
-from modelcrate.legacy.graph import Call, Global, Node
+from modelcrate.legacy.graph import Call, Global, Node, PersistentId
 
 _MODULES = {
     "__builtin__": "builtins",
@@ -117,6 +117,15 @@ def _attribute_name(node: Call) -> str | None:
 
 
 ZONE = "zoneinfo:ZoneInfo._unpickle"
+
+
+def torch_name(node: Node) -> str | None:
+    """The class behind ``("module", class, file, source)``, as files before PyTorch 1.6 name classes of modules."""
+    if isinstance(node, PersistentId):
+        value = node.value
+        if type(value) is tuple and len(value) == 4 and value[0] == "module":
+            return name_of(value[1])
+    return None
 
 
 def callee_of(node: Node) -> str | None:

@@ -17,8 +17,8 @@ from modelcrate.legacy import script
 from modelcrate.legacy.context import Context
 from modelcrate.legacy.graph import ByteArray, Call, Dict, Global, Node, PersistentId, Set, describe
 from modelcrate.legacy.joblib import InlinePickle
-from modelcrate.legacy.live import Tensors, torch_name, torch_value
-from modelcrate.legacy.names import callee_of, name_of, restored
+from modelcrate.legacy.live import Tensors, torch_value
+from modelcrate.legacy.names import callee_of, name_of, restored, torch_name
 from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.record import Name, Record
 from modelcrate.legacy.values import arrays, inline, plain, special

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.context import Context
 from modelcrate.legacy.graph import Call, Dict, Global, Node, Set, describe
-from modelcrate.legacy.names import callee_of, canonical, name_of
+from modelcrate.legacy.names import callee_of, canonical, name_of, torch_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,12 +135,13 @@ class View:
     # -- scalars
 
     def text(self) -> str:
-        """A text without lone surrogates."""
-        if type(self.node) is not str:
+        """A text without lone surrogates, or a NumPy one as str."""
+        text = self._scalar()
+        if type(text) is not str:
             raise self._wrong("text")
-        if any("\ud800" <= character <= "\udfff" for character in self.node):
+        if any("\ud800" <= character <= "\udfff" for character in text):
             raise FormatError("text with a lone surrogate", where=self.path)
-        return self.node
+        return text
 
     def integer(self) -> int:
         """An int, or a NumPy integer scalar as int; never a bool."""
@@ -203,9 +204,10 @@ class View:
     def mapping(self) -> dict[str, View]:
         """A dict, OrderedDict or defaultdict with text keys, in order; a key set twice keeps its first place."""
         found: dict[str, View] = {}
-        for key, value in self._raw_pairs():
+        for given, value in self._raw_pairs():
+            key = given if type(given) is str else View(given, self.path, self.context)._scalar()
             if type(key) is not str:
-                raise FormatError(f"a mapping with a key that is no text ({describe(key)})", where=self.path)
+                raise FormatError(f"a mapping with a key that is no text ({describe(given)})", where=self.path)
             found[key] = self._child(value, f"[{key[:60]!r}]")
         self.context.charge_items(len(found), self.path)
         return found
@@ -302,19 +304,23 @@ def _instance(node: Node) -> tuple[str, tuple[Node, ...]] | None:
     """Class name and constructor arguments of an instance, in any of the spellings of protocols 0 to 5."""
     if not isinstance(node, Call):
         return None
-    name = callee_of(node)
+    name = _class_name(node.callee)
     if name is None:
         return None
     if name == "copyreg._reconstructor" and len(node.args) == 3:
-        inner = name_of(node.args[0])
+        inner = _class_name(node.args[0])
         plain = name_of(node.args[1]) == "builtins.object" and node.args[2] is None
         return (inner, ()) if inner is not None and plain else None
     if name in ("copyreg.__newobj__", "copyreg.__newobj_ex__") and node.args:
-        inner = name_of(node.args[0])
+        inner = _class_name(node.args[0])
         return (inner, node.args[1:]) if inner is not None else None
     if name == "builtins.object" and not node.args:
         return None
     return (name, node.args)
+
+
+def _class_name(node: Node) -> str | None:
+    return name_of(node) or torch_name(node)
 
 
 def _merge_state(state: Node, into: dict[str, Node], where: str) -> None:

@@ -228,6 +228,13 @@ def column_of(values: Sequence[object]) -> np.ndarray:
     return found
 
 
+def as_objects(cells: np.ndarray) -> np.ndarray:
+    """Cells as an object array of the same shape: moments become timestamps, which NumPy's cast makes whole numbers."""
+    if cells.dtype.kind == "M":
+        return np.array(pd.Series(cells).astype(object), dtype=object)
+    return cells.astype(object)
+
+
 def frame_of(columns: Mapping[Any, np.ndarray], rows: int) -> pd.DataFrame:
     """A frame with the very dtypes of the arrays, whatever the installed pandas would infer."""
     index = pd.RangeIndex(rows)

@@ -183,7 +183,7 @@ def matching(frame: pd.DataFrame, known: Mapping[str, Any], *, signed: bool = Fa
     """
     for name, value in known.items():
         found = frame[_compared(frame[name], value, name, signed=signed)]
-        frame = found.assign(**{name: value}) if frame[name].dtype.kind == "f" else found
+        frame = found.assign(**{name: same_cells(found[name], value)}) if frame[name].dtype.kind == "f" else found
     return frame
 
 
@@ -193,6 +193,17 @@ def _compared(
     try:
         if column.dtype.kind == "f":
             share = value * TOLERANCE if signed else abs(value * TOLERANCE)
+def same_cells(column: pd.Series, value: Any) -> pd.Series:
+    """A column of floats that are all the known one, in its own dtype where that holds it."""
+    try:
+        held = pd.Series(value, index=column.index, dtype=column.dtype)
+        if not len(held) or float(held.iloc[0]) == value:
+            return held
+    except (TypeError, ValueError, OverflowError):
+        pass
+    return pd.Series(value, index=column.index)
+
+
             found: Any = (column - value).abs() <= (share if room is None else max(share, room))
         else:
             found = column == value

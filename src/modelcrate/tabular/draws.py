@@ -123,8 +123,11 @@ class Reversal:
     """How encoded columns are turned back: the draws they take, and which of upstream's releases is followed.
 
     ``rounds_unlearned``: rdt 1.2 rounds a float column whose decimals it could not learn to whole numbers; releases of
-    gretel-synthetics from 0.21 repair that in some calls only, and a replay has to know in which.
+    gretel-synthetics from 0.21 repair that in some calls only, and a replay has to know in which. ``overflows``:
+    numbers beyond an integer dtype become whatever the processor makes of them, as in the original; otherwise the
+    nearest number that there is.
     """
 
     draws: Draws
     rounds_unlearned: bool = False
+    overflows: bool = False

@@ -98,9 +98,13 @@ class Field:
             raise FormatError("nothing gives the values of this field", where=f"field {self.name!r}")
         if self.format is not None:
             try:
-                return self.format.write(values)
+                written = self.format.write(values)
             except FormatError as error:
+                if self.source is not None:
+                    return _as_made(values)
                 raise FormatError(error.what, where=f"field {self.name!r}") from error
+            lost = self.source is not None and written.isna().sum() > values.isna().sum()
+            return _as_made(values) if lost else written
         cells = values.to_numpy()
         if self.whole and cells.dtype.kind == "f":
             cells = np.round(cells)
@@ -123,6 +127,11 @@ class Field:
 
 def _widened(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     if dtype.kind in "fMO":
+def _as_made(values: pd.Series) -> pd.Series:
+    """Made-up cells that do not fit the column's dtype, texts where numbers were: sdv leaves them as they are."""
+    return values.astype(object).where(values.notna(), np.nan)
+
+
         return dtype
     return np.dtype(np.float64 if dtype.kind in "iu" else object)
 

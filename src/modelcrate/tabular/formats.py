@@ -14,7 +14,7 @@ import pandas as pd
 
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
-from modelcrate.tabular.cells import DTYPES, Categories, column_of, read_name
+from modelcrate.tabular.cells import DTYPES, Categories, as_objects, column_of, read_name
 from modelcrate.tabular.columns.timestamp import FORMAT_LIMIT, WIDTH, to_text
 from modelcrate.tabular.dates import to_moments
 
@@ -147,8 +147,10 @@ class CellFormat:
     def _date(self, cells: np.ndarray, index: pd.Index) -> pd.Series:
         text = np_kind(self.dtype) != "M"
         bounded = self.minimum is not None or self.maximum is not None
+        if self.dtype in NULLABLE or np_kind(self.dtype) in "iuf":  # digits, written in the format already
+            return self._number(cells, index)
         if text and (self.pattern is None or (not bounded and _all_texts(cells))):
-            return pd.Series(_missing_as_nan(cells.astype(object)), index=index, dtype=object)
+            return pd.Series(_missing_as_nan(as_objects(cells)), index=index, dtype=object)
         moments = to_moments(cells, self.pattern)
         if self.pattern is not None:
             moments = to_moments(to_text(moments, self.pattern), self.pattern)
@@ -171,14 +173,14 @@ class CellFormat:
         if self.dtype == "category":
             assert self.categories is not None
             known = pd.Index(column_of(self.categories.values), dtype=object).infer_objects()
-            places, distinct = pd.factorize(cells.astype(object))
+            places, distinct = pd.factorize(as_objects(cells))
             found = [self.categories.find(cell) for cell in distinct.tolist()]
             codes = np.array([*(-1 if code is None else code for code in found), -1])[places]
             return pd.Series(pd.Categorical.from_codes(codes, known, ordered=self.ordered), index=index)
         if self.dtype == "string":
             texts = [pd.NA if gone else str(cell) for cell, gone in zip(cells, pd.isna(cells), strict=True)]
             return pd.Series(texts, index=index, dtype="string")
-        boxed = cells.astype(object) if self.nones else _missing_as_nan(cells.astype(object))
+        boxed = as_objects(cells) if self.nones else _missing_as_nan(as_objects(cells))
         if self.dtype == "str" and int(pd.__version__.partition(".")[0]) >= 3:
             return pd.Series(boxed, index=index, dtype="str")
         return pd.Series(boxed, index=index, dtype=object)

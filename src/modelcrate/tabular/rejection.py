@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from modelcrate.errors import FormatError, UsageError, printable
-from modelcrate.tabular.conditions import fits
+from modelcrate.tabular.conditions import fits, same_cells
 from modelcrate.tabular.constraints import ConstraintSet
 from modelcrate.tabular.constraints.patterns import Unique
 
@@ -53,7 +53,8 @@ class Tally:
             if not found.any() and frame[name].dtype.kind in "iuf" and len(frame):
                 self.reach[name] = _wider(self.reach.get(name), frame[name])
         if self.cells:
-            frame = frame[kept].assign(**near)
+            frame = frame[kept]
+            frame = frame.assign(**{name: same_cells(frame[name], value) for name, value in near.items()})
         self.matched += len(frame)
         return frame
 

@@ -151,7 +151,7 @@ class Replay:
         return found
 
     def _how(self, draws: LegacyDraws, call: Call | None) -> Reversal:
-        return Reversal(draws=draws, rounds_unlearned=call not in self.rules.repairs)
+        return Reversal(draws=draws, rounds_unlearned=call not in self.rules.repairs, overflows=True)
 
     def _rows(
         self,

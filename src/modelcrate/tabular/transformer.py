@@ -13,6 +13,8 @@ from modelcrate.format.document import Fields
 from modelcrate.tabular.cells import read_dtype, read_name
 from modelcrate.tabular.columns import MatrixEncoding, read_matrix_encoding
 from modelcrate.tabular.columns.base import TANH
+from modelcrate.tabular.columns.number import within
+from modelcrate.tabular.dates import to_moments
 from modelcrate.tabular.draws import Draws, Reversal
 
 COLUMNS_LIMIT = 65_536
@@ -103,7 +105,7 @@ class Transformer:
             decoded[column.name] = column.encoding.decode(span, how)
             start = stop
         shared = _shared_dtype(decoded)
-        return {column.name: _cast(decoded[column.name], shared, column) for column in self.columns}
+        return {column.name: _cast(decoded[column.name], shared, column, how) for column in self.columns}
 
     def condition(self, known: Mapping[str, object], draws: Draws) -> np.ndarray:
         """Known modelled cells as one vector, float32 of shape (width,), zero where nothing is known.
@@ -130,11 +132,15 @@ def _shared_dtype(columns: Mapping[str, np.ndarray]) -> np.dtype[np.generic]:
         return np.dtype(object)
 
 
-def _cast(values: np.ndarray, shared: np.dtype[np.generic], column: ModelledColumn) -> np.ndarray:
+def _cast(values: np.ndarray, shared: np.dtype[np.generic], column: ModelledColumn, how: Reversal) -> np.ndarray:
+    if column.dtype.kind == "M":
+        return to_moments(values, None)
     try:
         with np.errstate(invalid="ignore"):
             if values.dtype.kind == "M":
                 return values.astype(column.dtype)
+            if not how.overflows:
+                values = within(values, column.dtype)
             return values.astype(shared).astype(column.dtype)
     except (TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"values that are no {column.dtype}: {error}", where=f"column {column.name!r}") from error

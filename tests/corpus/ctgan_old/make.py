@@ -60,3 +60,13 @@ if not OLD:
     )
     tvae.fit(frame, list("cbkd"))
     keep("tvae", tvae)
+
+
+# Two smaller ones. In ctgan 0.5.1, rdt 0.6.4, in the container that torch.save had before PyTorch 1.6, of 60 rows of
+# n = integers(0, 90), x = normal(2, 3) and c = choice(["u", "v"]):
+#     TVAESynthesizer(embedding_dim=3, compress_dims=(4,), decompress_dims=(4,), batch_size=20, epochs=1)
+#     model.fit(frame, ["c"]); torch.save(model, path, _use_new_zipfile_serialization=False)
+# In 0.12.1 with rdt 1.22, of 60 rows of n and k of the dtype Int64, a fifth of k missing, the random states of the
+# transformers set to None:
+#     TVAE(embedding_dim=3, compress_dims=(4,), decompress_dims=(4,), batch_size=20, epochs=1)
+#     model.fit(frame, ["k"]); pickle.dumps(model, 2)

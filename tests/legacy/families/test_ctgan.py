@@ -129,8 +129,8 @@ def test_the_frequencies_of_old_releases_are_the_shares_of_their_rows():
     np.testing.assert_allclose(np.diff(sampler["cumulative"], prepend=0.0) * len(rows), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["0_2_1_continuous", "0_5_0_mixed", "0_5_0_tvae"])
-def test_early_releases_give_the_original_s_rows(name, tmp_path):
+@pytest.mark.parametrize("name", ["0_2_1_continuous", "0_5_0_mixed", "0_5_0_tvae", "0_5_1_tvae", "0_12_1_nullable"])
+def test_early_releases_and_unusual_dtypes_give_the_original_s_rows(name, tmp_path):
     expected = json.loads((OLD / f"{name}.json").read_text(encoding="utf-8"))
     modelcrate.convert(OLD / f"{name}.pkl.xz", tmp_path / "x.crate")
     model = modelcrate.load(tmp_path / "x.crate")

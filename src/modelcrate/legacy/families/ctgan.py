@@ -1,8 +1,8 @@
 """CTGAN and TVAE models of the ctgan package, 0.2 to 0.12, as the components of a crate.
 
-Four layouts: 0.2 keeps scikit-learn's own encoders; 0.3 to 0.5.1 keep a mixture of scikit-learn and a one-hot encoder
-of rdt below 1.0; 0.5.2 and later keep transformers of rdt. Up to 0.8.0 the sampler holds the encoded training table,
-later only the row numbers of each category. Neither is carried.
+Four layouts: 0.2 keeps scikit-learn's own encoders; 0.3 to 0.5.0 keep a mixture of scikit-learn and a one-hot encoder
+of rdt below 1.0; 0.5.1 keeps transformers of rdt 0.6, 0.5.2 and later those of rdt 1.2 and later. Up to 0.8.0 the
+sampler holds the encoded training table, later only the row numbers of each category. Neither is carried.
 """
 
 from __future__ import annotations
@@ -12,18 +12,14 @@ from typing import Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.format.manifest import Omission
-from modelcrate.legacy.families import rdt
-from modelcrate.legacy.families.ctgan_generator import (
-    decoder_shape,
-    decoder_tensors,
-    generator_tensors,
-)
-from modelcrate.legacy.families.ctgan_parts import assemble, bare_number, generator_part, label, settings
+from modelcrate.legacy.families import rdt, rdt_06
+from modelcrate.legacy.families.ctgan_generator import decoder_shape, decoder_tensors, generator_tensors
+from modelcrate.legacy.families.ctgan_parts import assemble, bare_number, column_name, generator_part, label, settings
 from modelcrate.legacy.families.ctgan_sampler import translate_sampler
 from modelcrate.legacy.families.gretel_actgan import Translation
-from modelcrate.legacy.families.known import column_dtype, refuse_unknown
+from modelcrate.legacy.families.known import column_dtype, refuse_unknown, unboxed
 from modelcrate.legacy.families.random_states import state_of_objects, state_of_tuples
-from modelcrate.legacy.families.sdv1_formats import plain_format
+from modelcrate.legacy.families.sdv1_formats import numpy_name, plain_format
 from modelcrate.legacy.values.dtypes import DtypeData
 from modelcrate.legacy.view import View
 from modelcrate.storage.component import ComponentData
@@ -59,8 +55,6 @@ _TRAINING: Final = {
     "loss_values": "the losses of each epoch",
 }
 """What only training needs, by attribute."""
-_BOXED: Final = ("boolean", "string", "str", "category")
-"""Dtypes of pandas whose columns are modelled as plain objects."""
 
 
 def translate_ctgan(view: View) -> Translation:
@@ -145,13 +139,14 @@ def translate_tvae(view: View) -> Translation:
 def _transformer(view: View, notes: list[str]) -> tuple[Document, bool]:
     view = view.attributes("ctgan.data_transformer.DataTransformer")
     refuse_unknown(view, _TRANSFORMER_NAMES)
-    dtypes = _raw_dtypes(view["_column_raw_dtypes"])
+    where = view["_column_raw_dtypes"].path
+    dtypes, are_texts = _raw_dtypes(view["_column_raw_dtypes"])
     columns: list[Document] = []
     for item in view["_column_transform_info_list"].items():
         parts = _parts(item)
         name = label(parts[0])
         if name not in dtypes:
-            raise FormatError(f"no dtype for the column {name!r}", where=view["_column_raw_dtypes"].path)
+            raise FormatError(f"no dtype for the column {name!r}", where=where)
         encoding = _encoding(parts, name, notes)
         declared = [_span(span) for span in parts[-2].items()]
         expected = (
@@ -164,10 +159,13 @@ def _transformer(view: View, notes: list[str]) -> tuple[Document, bool]:
         )
         if declared != expected:
             raise FormatError("the spans differ from the transform's output", where=item.path)
-        columns.append({"name": name, "dtype": dtypes[name], "encoding": encoding})
+        dtype = _modelled_dtype(dtypes[name], encoding, f"{where}[{name!r}]")
+        columns.append({"name": name, "dtype": dtype, "encoding": encoding})
     is_frame = view["dataframe"].boolean()
     if not is_frame:
         notes.append("trained on an array; sampling gives a frame of the same columns, numbered from 0")
+    elif not are_texts:
+        notes.append("column names that were no texts are texts now: 0 became '0'")
     return {"columns": columns}, is_frame
 
 
@@ -193,6 +191,8 @@ def _encoding(parts: list[View], name: str, notes: list[str]) -> Document:
         if _had_missing(transform):
             notes.append(f"the missing cells of the column {name!r} were never modelled; sampled cells are not missing")
         return encoding
+    if transform.class_name == rdt_06.MODES:
+        return rdt_06.modes(transform)
     if transform.class_name in rdt.MIXTURE and len(parts) == 6:
         return rdt.mixture_modes(transform, parts[3], bare_number())
     raise UnsupportedError(f"a transform of class {transform.class_name}", where=transform.path)
@@ -216,32 +216,38 @@ def _span(view: View) -> tuple[int, str]:
     return parts[0].integer(), parts[1].text()
 
 
-def _raw_dtypes(view: View) -> dict[str, str]:
+def _raw_dtypes(view: View) -> tuple[dict[str, object], bool]:
+    """The dtypes of NumPy and pandas by column, and whether all names were texts."""
     series = view.series()
-    found: dict[str, str] = {}
-    for name, dtype in zip(series.index.labels(), series.values.tolist(), strict=True):
-        if isinstance(name, bool) or not isinstance(name, (str, int)):
-            raise UnsupportedError("a column whose name is neither text nor a number", where=view.path)
-        # categories of pandas' own dtypes; the table around the model casts them back
-        boxed = isinstance(dtype, DtypeData) and dtype.name in _BOXED
-        found[str(name)] = "object" if boxed else column_dtype(dtype, f"{view.path}[{name!r}]")
-    return found
+    found: dict[str, object] = {}
+    labels = [unboxed(name) for name in series.index.labels()]
+    for name, dtype in zip(labels, series.values.tolist(), strict=True):
+        text = column_name(name, view.path)
+        if text in found:
+            raise UnsupportedError(f"two columns whose names are both written {text!r}", where=view.path)
+        found[text] = dtype
+    return found, all(isinstance(name, str) for name in labels)
+
+
+def _modelled_dtype(dtype: object, encoding: Document, where: str) -> str:
+    """The NumPy dtype of a column before :func:`_cast_back`."""
+    if isinstance(dtype, DtypeData):
+        # categories may be missing, and numbers are cells of their dtype at once
+        return "object" if encoding["type"] == "one_hot" else numpy_name(plain_format(dtype, where))
+    if getattr(dtype, "kind", None) == "M":
+        return "datetime64[ns]"
+    return column_dtype(dtype, where)
 
 
 def _cast_back(found: Translation, view: View) -> None:
-    """Give the table's columns of pandas' own dtypes these dtypes, as the original does last of all."""
-    where = view.attributes("ctgan.data_transformer.DataTransformer")["_column_raw_dtypes"]
-    series = where.series()
-    boxed = {
-        str(name): plain_format(dtype, f"{where.path}[{name!r}]")
-        for name, dtype in zip(series.index.labels(), series.values.tolist(), strict=True)
-        if isinstance(dtype, DtypeData) and dtype.name in _BOXED
-    }
-    for component in found.components:
-        if component.name == "table" and isinstance(component.state, dict):
-            for field in component.state["fields"]:
-                if field["name"] in boxed:
-                    field["format"] = boxed[field["name"]]
+    """Give columns of dtypes that NumPy has not, or not so exactly, these dtypes, as the original does last of all."""
+    view = view.attributes("ctgan.data_transformer.DataTransformer")["_column_raw_dtypes"]
+    dtypes, _ = _raw_dtypes(view)
+    (table,) = (component.state for component in found.components if component.name == "table")
+    for field in (table or {})["fields"]:
+        dtype = dtypes[field["name"]]
+        if isinstance(dtype, DtypeData) or getattr(dtype, "name", field["dtype"]) != field["dtype"]:
+            field["format"] = plain_format(dtype, f"{view.path}[{field['name']!r}]")
 
 
 def _random_state(view: View) -> Document | None:

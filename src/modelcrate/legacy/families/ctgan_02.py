@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.format.manifest import Omission
@@ -11,8 +11,11 @@ from modelcrate.legacy.families.ctgan_generator import generator_tensors
 from modelcrate.legacy.families.ctgan_parts import assemble, bare_number, generator_part, label, settings
 from modelcrate.legacy.families.ctgan_sampler import one_hot_columns, shares_of_picks
 from modelcrate.legacy.families.gretel_actgan import Translation
-from modelcrate.legacy.families.known import cells, refuse_unknown
+from modelcrate.legacy.families.known import cells, column_dtype, refuse_unknown
 from modelcrate.legacy.view import View
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Document: TypeAlias = "dict[str, Any]"
 
@@ -77,8 +80,10 @@ def translate(view: View) -> Translation:
 def _transformer(view: View) -> tuple[Document, bool]:
     view = view.attributes("ctgan.transformer.DataTransformer")
     refuse_unknown(view, ("n_clusters", "epsilon", "output_info", "output_dimensions", "dataframe", "meta"))
+    import numpy as np
+
     columns: list[Document] = []
-    has_objects = False
+    dtypes: list[np.dtype[Any]] = []
     for item in view["meta"].items():
         meta = item.mapping()
         name = label(meta["name"]) if "name" in meta else None
@@ -86,19 +91,29 @@ def _transformer(view: View) -> tuple[Document, bool]:
             raise FormatError("a column without a name", where=item.path)
         if "model" in meta and "components" in meta:
             encoding = rdt.mixture_modes(meta["model"], meta["components"], bare_number())
+            dtypes.append(np.dtype(np.float64))
         elif "encoder" in meta:
-            encoding, is_object = _one_hot(meta["encoder"])
-            has_objects = has_objects or is_object
+            encoding, dtype = _one_hot(meta["encoder"])
+            dtypes.append(dtype)
         else:
             raise UnsupportedError(f"a column with {', '.join(meta)}", where=item.path)
-        columns.append({"name": name, "dtype": "float64", "encoding": encoding})
-    if has_objects:  # all columns pass through one matrix, and nothing gives them their dtypes back
-        columns = [{**column, "dtype": "object"} for column in columns]
-    return {"columns": columns}, view["dataframe"].boolean()
+        columns.append({"name": name, "encoding": encoding})
+    # all columns pass through one matrix, and nothing gives them their dtypes back
+    shared = column_dtype(_shared(dtypes), view["meta"].path)
+    return {"columns": [{**column, "dtype": shared} for column in columns]}, view["dataframe"].boolean()
 
 
-def _one_hot(view: View) -> tuple[Document, bool]:
-    """A scikit-learn one-hot encoder of one column, and whether its categories are objects."""
+def _shared(dtypes: list[np.dtype[Any]]) -> np.dtype[Any]:
+    """The dtype of a matrix of such columns; texts are kept as objects, and so is what no other dtype holds."""
+    import numpy as np
+
+    if all(dtype.kind in "biuf" for dtype in dtypes):
+        return np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    return np.dtype(object)
+
+
+def _one_hot(view: View) -> tuple[Document, np.dtype[Any]]:
+    """A scikit-learn one-hot encoder of one column, and the dtype of its categories."""
     view = view.attributes(*_ENCODER)
     refuse_unknown(view, _ENCODER_NAMES)
     dropped = view.get("drop")
@@ -111,7 +126,7 @@ def _one_hot(view: View) -> tuple[Document, bool]:
     if categories.ndim != 1 or not categories.size:
         raise FormatError("expected a list of categories", where=lists[0].path)
     found = cells(categories.tolist(), lists[0].path)
-    return {"type": "one_hot", "categories": found}, categories.dtype.kind in "OUS"
+    return {"type": "one_hot", "categories": found}, categories.dtype
 
 
 def _sampler(view: View, transformer: Document) -> Document:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from modelcrate.errors import UnsupportedError
 from modelcrate.format.tensors import TensorData
 from modelcrate.legacy.families.ctgan_generator import generator_shape
 from modelcrate.legacy.families.gretel_actgan import Translation
@@ -99,18 +100,26 @@ def _kind(column: Document) -> str:
 
 
 def label(view: View) -> str:
-    """A column's name; those of arrays were numbers in early releases."""
-    value = unboxed(view.value())
-    if type(value) is int:
-        return str(value)
-    return view.text()
+    """A column's name as text; those of arrays were numbers in early releases. Raises as :func:`column_name`."""
+    return column_name(unboxed(view.value()), view.path)
 
 
-def bare_number() -> Document:
-    """A number that is neither clipped nor rounded."""
+def column_name(value: object, where: str) -> str:
+    """A column's name as text: numbers, and tuples of texts and numbers, as Python writes them.
+
+    Raises :class:`UnsupportedError` for another.
+    """
+    parts = value if isinstance(value, tuple) else (value,)
+    if not all(type(part) in (str, int, float) for part in parts):
+        raise UnsupportedError("a column whose name is neither text nor a number", where=where)
+    return str(value)
+
+
+def bare_number(dtype: str = "float64") -> Document:
+    """A number that is not clipped, and rounded only where its dtype is one of whole numbers."""
     return {
         "type": "number",
-        "dtype": "float64",
+        "dtype": dtype,
         "minimum": None,
         "maximum": None,
         "digits": None,

@@ -6,6 +6,7 @@ import datetime
 import decimal
 import math
 from collections.abc import Iterable
+from typing import Final
 
 from modelcrate.errors import UnsupportedError
 from modelcrate.format.values import Missing
@@ -25,6 +26,20 @@ CELLS = (
     decimal.Decimal,
     Missing,
 )
+_ARRAYS: Final = "pandas.core.arrays"
+_MASKED: Final = {
+    **{
+        f"{_ARRAYS}.integer.{sign}Int{bits}Dtype": f"{sign.lower()}int{bits}"
+        for sign in ("", "U")
+        for bits in (8, 16, 32, 64)
+    },
+    **{f"{_ARRAYS}.floating.Float{bits}Dtype": f"float{bits}" for bits in (32, 64)},
+    f"{_ARRAYS}.boolean.BooleanDtype": "bool",
+    f"{_ARRAYS}.string_.StringDtype": "object",
+    "pandas.core.dtypes.dtypes.CategoricalDtype": "object",
+    "pandas.core.dtypes.dtypes.DatetimeTZDtype": "datetime64[ns]",
+}
+"""Dtypes of pandas' own and the NumPy dtype that such cells have while they are encoded."""
 
 
 def refuse_unknown(view: View, known: Iterable[str]) -> None:
@@ -109,3 +124,14 @@ def column_dtype(dtype: object, where: str) -> str:
         name: str = dtype.name
         return name
     raise UnsupportedError(f"a column of dtype {dtype}", where=where)
+
+
+def trained_dtype(view: View) -> str:
+    """The NumPy dtype of a column's cells while they are encoded, for a dtype of NumPy or of pandas."""
+    name = view.class_name
+    if name in _MASKED:
+        return _MASKED[name]
+    dtype = view.dtype()
+    if dtype.kind == "M":
+        return "datetime64[ns]"
+    return column_dtype(dtype, view.path)

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.families.copulas import distribution
-from modelcrate.legacy.families.known import cell, cells, dtype_name, refuse_unknown, unboxed
+from modelcrate.legacy.families.known import cell, cells, dtype_name, refuse_unknown, trained_dtype, unboxed
 from modelcrate.legacy.view import View
 
 Document: TypeAlias = "dict[str, Any]"
@@ -260,7 +260,7 @@ def _number(view: View) -> Document:
         minimum, maximum = INTEGER_BOUNDS.get(representation, (None, None))
     given = view.get("_rounding_digits")
     digits = None if given is None or given.is_none() else given.integer()
-    dtype = dtype_name(view["_dtype"])
+    dtype = trained_dtype(view["_dtype"])
     if digits is None and dtype.startswith("uint") and "missing_value_generation" in view:
         digits = 0  # these releases round all integers, earlier ones the signed ones only
     return {

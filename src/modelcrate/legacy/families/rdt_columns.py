@@ -16,7 +16,7 @@ from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.format.values import Missing
 from modelcrate.legacy.families import rdt
 from modelcrate.legacy.families.copulas import distribution
-from modelcrate.legacy.families.known import cell, column_dtype, refuse_unknown
+from modelcrate.legacy.families.known import cell, refuse_unknown, trained_dtype
 from modelcrate.legacy.values.special import GeneratorData
 from modelcrate.legacy.view import View
 
@@ -41,21 +41,6 @@ FAKER_NAMES: Final = (
     "_remaining_samples",
 )  # fmt: skip
 _CATEGORY: Final = (*BASE, "dtype", "order_by", "order", "missing_value_encoding")
-_ARRAYS: Final = "pandas.core.arrays"
-_MASKED: Final = {
-    **{
-        f"{_ARRAYS}.integer.{sign}Int{bits}Dtype": f"{sign.lower()}int{bits}"
-        for sign in ("", "U")
-        for bits in (8, 16, 32, 64)
-    },
-    **{f"{_ARRAYS}.floating.Float{bits}Dtype": f"float{bits}" for bits in (32, 64)},
-    f"{_ARRAYS}.boolean.BooleanDtype": "bool",
-    f"{_ARRAYS}.string_.StringDtype": "object",
-    "pandas.core.dtypes.dtypes.CategoricalDtype": "object",
-    "pandas.core.dtypes.dtypes.DatetimeTZDtype": "datetime64[ns]",
-}
-"""Dtypes of pandas' own and the NumPy dtype that such cells have while they are encoded."""
-
 _SEED: Final = 42
 """What transformers are seeded with before they are fitted, and in rdt 1.3 ever."""
 
@@ -112,17 +97,6 @@ def twister_of(view: View, seed: int) -> int | Document:
     if type(normal) is not float:
         raise FormatError("a random state's normal number is none", where=view.path)
     return {"key": key, "position": position, "has_normal": has_normal, "normal": normal}
-
-
-def trained_dtype(view: View) -> str:
-    """The NumPy dtype of a column's cells while they are encoded, for a dtype of NumPy or of pandas."""
-    name = view.class_name
-    if name in _MASKED:
-        return _MASKED[name]
-    dtype = view.dtype()
-    if dtype.kind == "M":
-        return "datetime64[ns]"
-    return column_dtype(dtype, view.path)
 
 
 # -- missing cells

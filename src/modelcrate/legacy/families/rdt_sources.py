@@ -184,11 +184,7 @@ def _locales(view: View) -> list[str]:
 
 
 def _values(view: View) -> list[object]:
-    return [item if item is None or isinstance(item, str) else _plain(item) for item in view.array().tolist()]
-
-
-def _plain(value: object) -> object:
-    return unboxed(value)
+    return [unboxed(item) for item in view.array().tolist()]
 
 
 def _seen(view: View, function: str, keywords: dict[str, object]) -> list[object]:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.families import sdv_constraints
-from modelcrate.legacy.families.known import refuse_unknown
+from modelcrate.legacy.families.known import plain_text, refuse_unknown
 from modelcrate.legacy.families.sdv1_formats import bounded, dtypes_of, formatted, plain_format
 from modelcrate.legacy.values.dtypes import DtypeData
 from modelcrate.legacy.view import View
@@ -241,7 +241,7 @@ def _cell(view: View) -> object:
 
     value = view.value()
     if value is None or isinstance(value, (bool, int, float, str, np.generic)):
-        return value
+        return plain_text(value)
     raise UnsupportedError(f"a combination with {view.describe()}", where=view.path)
 
 

@@ -31,7 +31,7 @@ def dtypes_of(view: View) -> dict[str, object]:
     else:
         found = {key.value(): dtype.value() for key, dtype in view.pairs()}
     for name in found:
-        if type(name) is not str:
+        if not isinstance(name, str):
             raise UnsupportedError("a column whose name is no text", where=view.path)
     return {str(name): dtype for name, dtype in found.items()}
 
@@ -102,7 +102,7 @@ def _number(form: Document, view: View) -> Document:
 def _date(form: Document, view: View, release: tuple[int, ...]) -> Document:
     refuse_unknown(view, _DATE_NAMES)
     if form["dtype"] == "category":
-        raise UnsupportedError("dates of a categorical dtype", where=view.path)
+        return form  # the transformer writes the dates, and those that are no category get lost
     given = view["datetime_format"]
     pattern = None if given.is_none() else given.text()
     if form["dtype"].startswith("datetime64") and release >= _REWRITES_DATES:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
+from modelcrate.legacy.families.known import plain_text
 from modelcrate.legacy.graph import Call, Dict
 from modelcrate.legacy.view import View
 
@@ -188,7 +189,7 @@ def _fixed_combinations(view: View) -> Document:
         "columns": _texts(view["_columns"]),
         "joint": view["_joint_column"].text(),
         "labels": sorted(found),
-        "combinations": [[cell.value() for cell in found[label].items()] for label in sorted(found)],
+        "combinations": [[plain_text(cell.value()) for cell in found[label].items()] for label in sorted(found)],
     }
 
 

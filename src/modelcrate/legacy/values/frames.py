@@ -56,10 +56,18 @@ class IndexData:
         return len(self.values)
 
     def labels(self) -> list[object]:
-        """The labels as Python values, in order; those of a multi-index are tuples."""
+        """The labels as Python values, moments as NumPy's, in order; those of a multi-index are tuples."""
         if isinstance(self.values, tuple):
-            return list(zip(*(level.tolist() for level in self.values), strict=True))
-        return list(self.values) if isinstance(self.values, range) else list(self.values.tolist())
+            return list(zip(*(_labels(level) for level in self.values), strict=True))
+        return list(self.values) if isinstance(self.values, range) else _labels(self.values)
+
+
+def _labels(column: Column) -> list[object]:
+    import numpy as np
+
+    if isinstance(column, np.ndarray) and column.dtype.kind in "mM":
+        return list(column)  # tolist() makes whole numbers of moments
+    return list(column.tolist())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -83,13 +83,24 @@ class Number(TableEncoding):
             values = np.round(values, self.digits)
         elif whole or (self.learns_digits and how.rounds_unlearned):
             values = np.round(values)
-        if whole and values.dtype.kind == "f" and np.isnan(values).any():
+        if self.dtype.kind in "iu" and values.dtype.kind == "f" and np.isnan(values).any():
             return values
         with np.errstate(invalid="ignore"):
-            return values.astype(self.dtype)
+            return (values if how.overflows else within(values, self.dtype)).astype(self.dtype)
 
     def forward(self, value: object, draws: Draws) -> list[object]:
         return [as_number(value)] if self.missing is None else self.missing.forward(as_number(value), draws)
+
+
+def within(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Floats cut off at the least and the greatest that an integer dtype holds; anything else as it is."""
+    if dtype.kind not in "iu" or values.dtype.kind != "f":
+        return values
+    limits = np.iinfo(dtype)
+    # the float nearest to 2**63 - 1 is 2**63
+    highest = float(limits.max) if limits.bits < 64 else np.nextafter(float(limits.max), 0.0)
+    found: np.ndarray = np.clip(values.astype(np.float64, copy=False), float(limits.min), highest)
+    return found
 
 
 def as_number(value: object) -> float:

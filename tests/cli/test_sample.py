@@ -166,3 +166,17 @@ def test_cells_that_parquet_has_no_type_for_are_an_error_and_no_file(tmp_path):
     ):
         writer.write(mixed)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminal_gets_escaped_cells_and_a_pipe_the_very_texts() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    frame = pd.DataFrame({"a\x1b[2J": ["\x1b]0;owned\x07", "é\u202e"], "n": [1, 2]})
+    shown: list[str] = []
+    for stdout in (Terminal(), io.StringIO()):
+        with RowWriter(None, stdout=stdout) as writer:
+            writer.write(frame)
+        shown.append(stdout.getvalue())
+    assert shown == ["a\\x1b[2J,n\n\\x1b]0;owned\\x07,1\né\\u202e,2\n", "a\x1b[2J,n\n\x1b]0;owned\x07,1\né\u202e,2\n"]

@@ -6,24 +6,28 @@ import contextlib
 import csv
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from modelcrate.errors import StorageError, UnsupportedError
+from modelcrate.errors import StorageError, UnsupportedError, printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """First characters that make a spreadsheet read a text cell as a formula."""
+CELL_LIMIT = 10_000
+"""Characters of one cell that a terminal shows."""
 
 
 class RowWriter:
     """Writes frames one after another; the target is replaced only when the block ends without an error.
 
-    ``target`` None means CSV on ``stdout``. Text cells are quoted by CSV's own rules; with ``escape_formulas`` a cell
-    that a spreadsheet would run is prefixed with an apostrophe.
+    ``target`` None means CSV on ``stdout``; there a terminal is shown escapes for whatever could steer it, a pipe gets
+    the very texts. Text cells are quoted by CSV's own rules; with ``escape_formulas`` a cell that a spreadsheet would
+    run is prefixed with an apostrophe.
     """
 
     def __init__(self, target: Path | None, *, stdout: TextIO, escape_formulas: bool = False) -> None:
@@ -56,7 +60,9 @@ class RowWriter:
     def write(self, frame: pd.DataFrame) -> None:
         """Append the rows of one frame; every frame has the same columns."""
         if self._escape_formulas:
-            frame = _without_formulas(frame)
+            frame = _with_texts(frame, _inert)
+        if self._target is None and self._stdout.isatty():
+            frame = _with_texts(frame, lambda text: printable(text, limit=CELL_LIMIT))
         try:
             if self._is_parquet:
                 self._write_parquet(frame)
@@ -148,9 +154,15 @@ def _holds_returns(frame: pd.DataFrame) -> bool:
     return any(isinstance(cell, str) and "\r" in cell for name in _texts(frame) for cell in frame[name].unique())
 
 
-def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
-    def inert(cell: object) -> object:
-        return "'" + cell if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+def _inert(text: str) -> str:
+    return "'" + text if text.startswith(FORMULA_STARTS) else text
 
-    frame = frame.assign(**{name: frame[name].astype(object).map(inert) for name in _texts(frame)})
-    return frame.rename(columns=inert)
+
+def _with_texts(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """The frame with its texts changed, names of columns too."""
+
+    def changed(cell: object) -> object:
+        return change(cell) if isinstance(cell, str) else cell
+
+    frame = frame.assign(**{name: frame[name].astype(object).map(changed) for name in _texts(frame)})
+    return frame.rename(columns=changed)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from modelcrate.errors import UsageError
-from modelcrate.tabular.conditions import fits, read_conditions, read_frame, read_runs
+from modelcrate.tabular.conditions import fits, matching, read_conditions, read_frame, read_runs
 
 FIELDS = ("colour", "age", "income")
 
@@ -93,3 +93,12 @@ def test_anything_else_is_met_exactly_and_a_missing_cell_never():
 def test_F17_a_value_that_cannot_be_compared_is_named(value):
     with pytest.raises(UsageError, match="x"):
         fits(pd.Series([1.0, 2.0]), value, name="x")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "Float64"])
+def test_a_known_float_leaves_its_column_the_dtype_that_holds_it(dtype):
+    frame = pd.DataFrame({"x": pd.Series([1.5, 1.501, 9.0], dtype=dtype)})
+    found = matching(frame, {"x": 1.5})
+    assert str(found["x"].dtype) == dtype
+    assert found["x"].tolist() == [1.5, 1.5]
+    assert matching(frame.astype("float32"), {"x": 1.5001})["x"].tolist() == [1.5001, 1.5001]

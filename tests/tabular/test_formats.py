@@ -107,6 +107,21 @@ def test_texts_that_are_dates_already_stay_as_they_are():
     assert np.isnan(found[6])
 
 
+@pytest.mark.parametrize("dtype", ["int64", "Int64", "float64"])
+def test_dates_that_are_numbers_keep_their_digits_and_their_dtype(dtype):
+    found = written(CellFormat(kind="date", dtype=dtype, pattern="%Y%m%d"), np.array([20200131, 20191103]))
+    assert str(found.dtype) == dtype
+    assert found.tolist() == [20200131, 20191103]
+
+
+def test_moments_are_found_among_categories_and_are_timestamps_among_objects():
+    days = [pd.Timestamp("2020-01-01"), pd.Timestamp("2020-01-02")]
+    moments = np.array(["2020-01-02", "NaT", "2020-01-01", "2021-01-01"], dtype="datetime64[ns]")
+    form = CellFormat(kind="plain", dtype="category", categories=Categories(tuple(days)), ordered=False)
+    assert written(form, moments).cat.codes.tolist() == [1, -1, 0, -1]
+    assert written(CellFormat(kind="plain", dtype="object"), moments)[5] == days[1]
+
+
 def test_cells_of_another_kind_are_an_error_of_this_library():
     with pytest.raises(FormatError):
         written(number("int64"), np.array(["x"], dtype=object))

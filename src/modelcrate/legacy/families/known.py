@@ -94,8 +94,13 @@ def cell(view: View) -> object:
 
     value = view.value()
     if value is None or isinstance(value, (*CELLS, np.generic)):
-        return value
+        return plain_text(value)
     raise UnsupportedError(f"a category that is {view.describe()}", where=view.path)
+
+
+def plain_text(value: object) -> object:
+    """A text of NumPy's, as an object column may hold, as Python's own; anything else as it is."""
+    return str(value) if isinstance(value, str) and type(value) is not str else value
 
 
 def cells(values: Iterable[object], where: str) -> list[object]:
@@ -106,7 +111,7 @@ def cells(values: Iterable[object], where: str) -> list[object]:
     for value in found:
         if value is not None and not isinstance(value, (*CELLS, np.generic)):
             raise UnsupportedError(f"a category that is a {type(value).__name__}", where=where)
-    return found
+    return [plain_text(value) for value in found]
 
 
 def dtype_name(view: View) -> str:

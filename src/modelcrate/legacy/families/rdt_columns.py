@@ -17,6 +17,7 @@ from modelcrate.format.values import Missing
 from modelcrate.legacy.families import rdt
 from modelcrate.legacy.families.copulas import distribution
 from modelcrate.legacy.families.known import cell, refuse_unknown, trained_dtype
+from modelcrate.legacy.values.dtypes import DtypeData
 from modelcrate.legacy.values.special import GeneratorData
 from modelcrate.legacy.view import View
 
@@ -283,7 +284,7 @@ def _timestamp(view: View) -> Document:
         ),
     )  # fmt: skip
     pattern = view["datetime_format"]
-    dtype = trained_dtype(view["_dtype"])
+    dtype = _date_dtype(view["_dtype"])
     divider = view.get("divider")
     found: Document = {
         "type": "timestamp",
@@ -311,6 +312,16 @@ def _timestamp(view: View) -> Document:
     elif zone is not None and not zone.is_none():
         found["zone"] = _zone(zone)
     return found
+
+
+def _date_dtype(view: View) -> str:
+    """As :func:`trained_dtype`; dates of a categorical dtype are what its categories are, texts or moments."""
+    import numpy as np
+
+    found = view.value()
+    if isinstance(found, DtypeData) and found.categories and isinstance(found.categories[0], np.datetime64):
+        return "datetime64[ns]"
+    return trained_dtype(view)
 
 
 def _zone(view: View) -> Document:

@@ -1,0 +1,38 @@
+"""Cells and names as NumPy's own scalars: tables are made of arrays, and pandas keeps what it is given."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+
+from modelcrate.legacy.context import Context
+from modelcrate.legacy.families.known import cell, cells
+from modelcrate.legacy.machine import read_pickle
+from modelcrate.legacy.view import View
+
+
+def of(value: object) -> View:
+    data = pickle.dumps(value, 4)
+    return View(read_pickle(data).root, "Model", Context(size=len(data)))
+
+
+def test_texts_of_numpy_are_texts_as_cells_as_names_and_as_keys() -> None:
+    text = np.array(["café"])[0]
+    assert type(cell(of(text))) is str
+    assert cell(of(text)) == "café"
+    assert [type(each) for each in cells([text, 1.5], "here")] == [str, float]
+    assert type(of(text).text()) is str
+    assert {key: type(key) for key in of({text: 1}).mapping()} == {"café": str}
+
+
+def test_numbers_of_numpy_stay_what_they_are() -> None:
+    assert type(cell(of(np.int8(3)))) is np.int8
+
+
+def test_moments_that_are_categories_stay_moments() -> None:
+    days = pd.Series(pd.to_datetime(["2020-01-02", "2020-01-01"])).astype("datetime64[ns]").astype("category")
+    found = of(days.dtype).value()
+    assert found.categories == [np.datetime64("2020-01-01", "ns"), np.datetime64("2020-01-02", "ns")]
+    assert all(isinstance(each, np.datetime64) for each in found.categories)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -68,6 +68,10 @@ def read_frame(conditions: pd.DataFrame, rows: int | None, fields: Sequence[str]
         raise UsageError("a known cell is missing", where="conditions", hint="leave out what is not known")
     for name in conditions.columns:
         cells = conditions[name]
+        try:
+            cells.unique()
+        except TypeError:
+            raise UsageError("expected one cell in each row", where=f"conditions[{name!r}]") from None
         if cells.dtype.kind == "f" and bool(np.isinf(cells.to_numpy()).any()):
             raise UsageError("a known number is infinite", where=f"conditions[{name!r}]")
     return conditions
@@ -141,7 +145,8 @@ def _check_columns(names: list[Any], fields: Sequence[str]) -> None:
 
 def _check_cell(name: str, value: object) -> None:
     where = f"conditions[{name!r}]"
-    if isinstance(value, (list, tuple, set, frozenset, Mapping, np.ndarray, pd.Series)):
+    one = isinstance(value, Hashable) and not isinstance(value, (tuple, frozenset))
+    if not one:
         raise UsageError(f"expected one cell, found a {type(value).__name__}", where=where)
     if is_missing(value):
         raise UsageError("a known cell is missing", where=where, hint="leave out what is not known")
@@ -152,10 +157,12 @@ def _check_cell(name: str, value: object) -> None:
 def groups(frame: pd.DataFrame) -> list[Group]:
     """The frame's rows by equal cells, ordered by them as the original orders them."""
     columns = list(frame.columns)
+    if not columns:
+        return [Group({}, np.arange(len(frame)))]
     found: list[Group] = []
     plain = frame.reset_index(drop=True)
     alone = len(columns) == 1  # one column in a list gives a cell or a tuple, as the release of pandas will have it
-    for key, part in plain.groupby(columns[0] if alone else columns, sort=True, dropna=True):
+    for key, part in plain.groupby(columns[0] if alone else columns, sort=True, dropna=True, observed=True):
         cells: Any = (key,) if alone else key
         found.append(Group(dict(zip(columns, cells, strict=True)), part.index.to_numpy()))
     return found
@@ -169,7 +176,6 @@ def fits(column: pd.Series, value: Any, *, name: str) -> np.ndarray:
     """
     room = None
     if column.dtype.kind == "f" and len(column) > 1:
-        cells = column.to_numpy(dtype=np.float64, na_value=np.nan)
         cells = column.to_numpy(dtype=np.float64, na_value=np.nan)
         deviation = float(cells[np.isfinite(cells)].std()) if np.isfinite(cells).any() else 0.0
         room = TOLERANCE * deviation
@@ -187,12 +193,6 @@ def matching(frame: pd.DataFrame, known: Mapping[str, Any], *, signed: bool = Fa
     return frame
 
 
-def _compared(
-    column: pd.Series, value: Any, name: str, *, signed: bool = False, room: float | None = None
-) -> np.ndarray:
-    try:
-        if column.dtype.kind == "f":
-            share = value * TOLERANCE if signed else abs(value * TOLERANCE)
 def same_cells(column: pd.Series, value: Any) -> pd.Series:
     """A column of floats that are all the known one, in its own dtype where that holds it."""
     try:
@@ -204,6 +204,12 @@ def same_cells(column: pd.Series, value: Any) -> pd.Series:
     return pd.Series(value, index=column.index)
 
 
+def _compared(
+    column: pd.Series, value: Any, name: str, *, signed: bool = False, room: float | None = None
+) -> np.ndarray:
+    try:
+        if column.dtype.kind == "f":
+            share = value * TOLERANCE if signed else abs(value * TOLERANCE)
             found: Any = (column - value).abs() <= (share if room is None else max(share, room))
         else:
             found = column == value

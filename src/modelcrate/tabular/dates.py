@@ -24,7 +24,7 @@ def to_moments(cells: np.ndarray, pattern: str | None) -> np.ndarray:
     :class:`FormatError` for cells that can't be dates at all.
     """
     if cells.dtype.kind == "M":
-        return cells.astype("datetime64[ns]")
+        return _in_range(cells)
     plain = None if pattern is None else pattern.replace("%#", "%").replace("%-", "%")
     texts = bool(len(cells)) and any(isinstance(cell, str) for cell in cells)
     try:
@@ -35,7 +35,15 @@ def to_moments(cells: np.ndarray, pattern: str | None) -> np.ndarray:
         raise FormatError(f"cells that are no dates: {error}") from error
     if getattr(found.dtype, "tz", None) is not None:
         found = found.dt.tz_localize(None)
-    return np.asarray(found.to_numpy(dtype="datetime64[ns]"))
+    return _in_range(found.to_numpy())
+
+
+def _in_range(moments: np.ndarray) -> np.ndarray:
+    """Moments of any unit in nanoseconds, NaT for those that are too far away: NumPy would wrap them around."""
+    found: np.ndarray = moments.astype("datetime64[ns]")
+    if found.dtype != moments.dtype:
+        found[found.astype(moments.dtype) != moments] = NAT
+    return found
 
 
 def precision(pattern: str) -> int:

@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterable
 from typing import TypeGuard
 
+import numpy as np
+
 from modelcrate.errors import printable
 
 CHOICES_LIMIT = 5_000
@@ -28,9 +30,9 @@ def did_you_mean(value: object, choices: Iterable[object]) -> str | None:
         return None
     found = _near(value, known)
     if found:
-        return f"did you mean {' or '.join(_shown(choice) for choice in found)}?"
+        return f"did you mean {' or '.join(shown(choice) for choice in found)}?"
     more = "" if len(known) <= SHOWN else ", and others"
-    return f"there are {', '.join(_shown(choice) for choice in known[:SHOWN])}{more}"
+    return f"there are {', '.join(shown(choice) for choice in known[:SHOWN])}{more}"
 
 
 def _near(value: object, known: list[object]) -> list[object]:
@@ -56,5 +58,8 @@ def _text(value: object) -> str:
     return value[:TEXT_LIMIT] if isinstance(value, str) else str(value)[:TEXT_LIMIT]
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A cell as a message has it: bounded, escaped, and a number of NumPy's like any other."""
+    if isinstance(value, (np.bool_, np.integer, np.floating)):
+        value = value.item()
     return printable(repr(value[:TEXT_LIMIT] if isinstance(value, str) else value), limit=SHOWN_LENGTH)

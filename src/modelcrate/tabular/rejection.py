@@ -126,7 +126,9 @@ class Seen:
 def _hashes(frame: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:
     for name in names:
         if name not in frame.columns:
-            raise FormatError(f"a constraint uses a column that the table does not have: {name!r}")
+            raise FormatError(
+                f"a constraint uses a column that the table does not have: {name!r}", where="table.constraints"
+            )
     cells = frame[list(names)]
     # a column that has missing cells in one block only is whole there and float here
     numbers = {name: cells[name].astype(np.float64) for name in names if cells[name].dtype.kind in "iu"}

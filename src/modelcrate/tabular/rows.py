@@ -12,9 +12,11 @@ import pandas as pd
 from modelcrate.errors import UnsupportedError
 from modelcrate.tabular.conditions import Run, groups
 from modelcrate.tabular.draws import SEED_LIMIT, CounterDraws
+from modelcrate.tabular.known import given_cells, refuse_impossible_frame, refuse_keys, settled
 from modelcrate.tabular.rejection import Seen, Shortages, Tally
 from modelcrate.tabular.session import Session
 from modelcrate.tabular.shard import Shard
+from modelcrate.tabular.unseen import refuse_impossible
 
 if TYPE_CHECKING:
     from modelcrate.tabular.synthesizer import Synthesizer
@@ -61,28 +63,43 @@ class Rows:
     def known(self, runs: Sequence[Run]) -> Iterator[pd.DataFrame]:
         """Rows with known cells, in the order of the runs."""
         first, _ = self.shard.span(sum(run.rows for run in runs))
+        refuse_keys(self.table, runs)
+        runs = [Run(settled(self.table, run.known), run.rows) for run in runs]
         for place, run in enumerate(runs, start=1):  # a wrong cell is told before any row is made
             self._forward(self.shard.stream(place), run.known)
         return self._finished(self._runs(runs), first)
 
     def completed(self, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
         """The rows of a frame of known cells with the others, labelled and ordered as they are."""
+        refuse_impossible_frame(self.table, frame)
+        return self._completed(frame)
+
+    def _completed(self, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+        given = [
+            field
+            for field in self.table.fields
+            if field.name in frame.columns and (field.name in self.table.set_outright or field.identifiers is not None)
+        ]
+        sought = frame.drop(columns=[field.name for field in given])
         first, stop = self.shard.span(len(frame))
         self.session.skip(first)
         done = stream = 0
         for start in range(first, stop, PART_ROWS):
-            part = frame.iloc[start : min(start + PART_ROWS, stop)]
+            part = slice(start, min(start + PART_ROWS, stop))
             parts: list[pd.DataFrame] = []
-            for group in groups(part):
+            for group in groups(sought.iloc[part]):
                 stream += 1
-                found = list(self._group(self.shard.stream(stream), group.known, len(group.places)))
+                cells = settled(self.table, group.known)
+                found = list(self._group(self.shard.stream(stream), cells, len(group.places)))
                 if found:
                     joined = pd.concat(found)
                     parts.append(joined.set_axis(group.places[: len(joined)]))
             if parts:
-                joined = pd.concat(parts).sort_index()
-                joined = joined.set_axis(part.index[joined.index])
-                yield self.table.fill(self.table.renumber(joined, start=first + done), self.session)
+                joined = self.table.renumber(pd.concat(parts).sort_index(), start=first + done)
+                known = frame.iloc[part].iloc[joined.index]
+                joined = joined.set_axis(known.index)
+                own = {field.name: given_cells(field, self.table, known[field.name]) for field in given}
+                yield self.table.fill(joined.assign(**own), self.session)
                 done += len(joined)
         self._report()
         if not done:
@@ -116,15 +133,19 @@ class Rows:
     def _group(self, stream: int, cells: Mapping[str, object], wanted: int) -> Iterator[pd.DataFrame]:
         """Rows with the same known cells."""
         known = self._forward(stream, cells)
-        given: dict[str, Any] = {name: value for name, value in cells.items() if name in self.table.made_up}
+        given: dict[str, Any] = {name: value for name, value in cells.items() if name in self.table.set_outright}
         sampled = {name: value for name, value in cells.items() if name not in given}
         for part in self._searched(stream, sampled, known, wanted):
-            yield part.assign(**given) if given else part
+            # a series of its own dtype: pandas 3 makes its own texts of a single one
+            own = {name: pd.Series([value] * len(part), part.index, dtype=object) for name, value in given.items()}
+            yield part.assign(**own) if own else part
 
     def _forward(self, stream: int, cells: Mapping[str, object]) -> dict[str, object]:
         """Known cells as modelled ones. Raises :class:`UsageError` for those that can't be."""
-        known = self.table.forward(cells, CounterDraws(self.key, 0, stream=SEED_LIMIT - stream))
-        self.source.refuse_unseen(cells, known)
+        sought = {name: value for name, value in cells.items() if name not in self.table.set_outright}
+        refuse_impossible(self.table, sought)
+        known = self.table.forward(sought, CounterDraws(self.key, 0, stream=SEED_LIMIT - stream))
+        self.source.refuse_unseen(known)
         return known
 
     def _searched(

@@ -29,7 +29,7 @@ from modelcrate.tabular.session import Session
 from modelcrate.tabular.shard import Shard
 from modelcrate.tabular.table import Table
 from modelcrate.tabular.transformer import Transformer
-from modelcrate.tabular.unseen import refuse_impossible, unseen
+from modelcrate.tabular.unseen import unseen
 
 ROWS_LIMIT = 10**9
 """Rows of one call; more is an accident, and would fill any disk."""
@@ -197,12 +197,8 @@ class Synthesizer(HoldsCallback):
             random = Random(f"{key} {stream} {number}")
             yield self.table.reverse(modelled, len(matrix), how, random, session)
 
-    def refuse_unseen(self, cells: Mapping[str, object], known: Mapping[str, object]) -> None:
-        """Raise UsageError, with the nearest there are, for a known cell that no row can have.
-
-        ``cells`` are those of the table, ``known`` the modelled ones.
-        """
-        refuse_impossible(self.table, cells)
+    def refuse_unseen(self, known: Mapping[str, object]) -> None:
+        """Raise UsageError, with the nearest there are, for a modelled cell that no row can have."""
         for column in () if self.config.force_conditioning else self.core.transformer.columns:
             if column.name in known and not column.encoding.knows(known[column.name]):
                 raise unseen(column.name, known[column.name], getattr(column.encoding, "categories", None))

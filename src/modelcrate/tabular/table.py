@@ -203,6 +203,11 @@ class Table:
         """The fields that have a source, by name."""
         return {field.name: field for field in self.fields if field.source is not None}
 
+    @property
+    def set_outright(self) -> set[str]:
+        """The fields that no model learns, of which known cells are set and not searched for; counted keys aside."""
+        return {field.name for field in self.fields if field.source is not None or field.anonymiser is not None}
+
     def fill(self, frame: pd.DataFrame, session: Session) -> pd.DataFrame:
         """The frame with the cells of those fields that have a source, where it has none yet, columns in order."""
         fields = self.made_up

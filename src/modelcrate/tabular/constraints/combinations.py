@@ -6,7 +6,7 @@ nothing here tells in which row a combination appeared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeAlias
 
@@ -70,15 +70,10 @@ class FixedCombinations(Constraint):
             "combinations": [[_write_cell(cell) for cell in row] for row in self.combinations],
         }
 
-    def values(self, name: str) -> list[Cell]:
-        """The different values that a column has in any combination, missing ones aside, in their order."""
-        place = self.names.index(name)
-        return list(dict.fromkeys(row[place] for row in self.combinations if not bool(pd.isna(row[place]))))
-
-    def allows(self, cells: Mapping[str, Cell]) -> bool:
-        """Whether a combination has all of these cells of the columns."""
-        places = [(self.names.index(name), cell) for name, cell in cells.items()]
-        return any(all(row[place] == cell for place, cell in places) for row in self.combinations)
+    def allowed(self, names: Sequence[str]) -> dict[tuple[Cell, ...], None]:
+        """The different cells that some of the columns have together in any combination, in their order."""
+        places = [self.names.index(name) for name in names]
+        return dict.fromkeys(tuple(row[place] for place in places) for row in self.combinations)
 
     def is_valid(self, frame: pd.DataFrame) -> pd.Series:
         """Missing values of any kind count as equal here, and so do equal numbers of different types."""

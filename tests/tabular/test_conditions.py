@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from modelcrate.errors import UsageError
-from modelcrate.tabular.conditions import fits, matching, read_conditions, read_frame, read_runs
+from modelcrate.tabular.conditions import fits, groups, matching, read_conditions, read_frame, read_runs
 
 FIELDS = ("colour", "age", "income")
 
@@ -102,3 +102,8 @@ def test_a_known_float_leaves_its_column_the_dtype_that_holds_it(dtype):
     assert str(found["x"].dtype) == dtype
     assert found["x"].tolist() == [1.5, 1.5]
     assert matching(frame.astype("float32"), {"x": 1.5001})["x"].tolist() == [1.5001, 1.5001]
+
+
+def test_cells_of_half_precision_are_grouped_like_others():
+    found = groups(pd.DataFrame({"x": np.array([0.5, 0.25, 0.5], dtype=np.float16)}))
+    assert [(dict(group.known), group.places.tolist()) for group in found] == [({"x": 0.25}, [1]), ({"x": 0.5}, [0, 2])]

@@ -160,9 +160,10 @@ def _inert(text: str) -> str:
 
 def _with_texts(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
     """The frame with its texts changed, names of columns too."""
+    from modelcrate.tabular.cells import with_columns
 
     def changed(cell: object) -> object:
         return change(cell) if isinstance(cell, str) else cell
 
-    frame = frame.assign(**{name: frame[name].astype(object).map(changed) for name in _texts(frame)})
-    return frame.rename(columns=changed)
+    texts = {name: frame[name].astype(object).map(changed) for name in _texts(frame)}
+    return with_columns(frame, texts).rename(columns=changed)

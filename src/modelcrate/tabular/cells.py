@@ -49,8 +49,6 @@ CELL_TYPES = (
 )
 
 SIMPLE = frozenset({bool, int, float, str})
-FLOAT_LIMIT = 2**1023
-"""Integers beyond this are no floats."""
 
 
 def read_name(fields: Fields, name: str) -> str:
@@ -170,13 +168,13 @@ def inferred(values: Sequence[object]) -> np.dtype[np.generic]:
         return np.dtype("datetime64[ns]")
     if "datetime" in kinds:
         return np.dtype(object)
+    numbers = [int(value) for value in values if isinstance(value, (int, np.integer))]
+    lowest, highest = min(numbers, default=0), max(numbers, default=0)
+    if lowest < -(2**63) or highest >= (2**63 if lowest < 0 else 2**64):
+        return np.dtype(object)
     if kinds != {"int"}:
         return np.dtype("float64")
-    numbers = [int(value) for value in values if isinstance(value, (int, np.integer))]  # all of them
-    lowest, highest = min(numbers), max(numbers)
-    if lowest >= -(2**63) and highest < 2**63:
-        return np.dtype("int64")
-    return np.dtype("uint64" if lowest >= 0 and highest < 2**64 else object)
+    return np.dtype("int64" if highest < 2**63 else "uint64")
 
 
 def _kind(value: object) -> str:
@@ -187,7 +185,7 @@ def _kind(value: object) -> str:
     if isinstance(value, np.timedelta64):
         return "object"
     if isinstance(value, (int, np.integer)):
-        return "int" if -FLOAT_LIMIT < int(value) < FLOAT_LIMIT else "object"
+        return "int"
     if isinstance(value, (float, np.floating)):
         return "float"
     if isinstance(value, pd.Timestamp) and value.tzinfo is None:
@@ -235,8 +233,16 @@ def as_objects(cells: np.ndarray) -> np.ndarray:
     return cells.astype(object)
 
 
-def frame_of(columns: Mapping[Any, np.ndarray], rows: int) -> pd.DataFrame:
+def frame_of(columns: Mapping[Any, np.ndarray | pd.api.extensions.ExtensionArray], rows: int) -> pd.DataFrame:
     """A frame with the very dtypes of the arrays, whatever the installed pandas would infer."""
     index = pd.RangeIndex(rows)
     series = {name: pd.Series(values, index=index, dtype=values.dtype) for name, values in columns.items()}
     return pd.DataFrame(series, index=index, columns=pd.Index(list(columns), dtype=object))
+
+
+def with_columns(frame: pd.DataFrame, columns: Mapping[Any, Any]) -> pd.DataFrame:
+    """The frame with these columns set, as ``frame.assign`` does where no column is named ``self``."""
+    found = frame.copy(deep=False)
+    for name, cells in columns.items():
+        found[name] = cells
+    return found

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from modelcrate.errors import UsageError
-from modelcrate.tabular.cells import is_missing
+from modelcrate.tabular.cells import is_missing, with_columns
 from modelcrate.tabular.nearest import did_you_mean
 
 Conditions: TypeAlias = "Mapping[str, Any] | Sequence[tuple[Mapping[str, Any], int]] | pd.DataFrame"
@@ -161,6 +161,8 @@ def groups(frame: pd.DataFrame) -> list[Group]:
         return [Group({}, np.arange(len(frame)))]
     found: list[Group] = []
     plain = frame.reset_index(drop=True)
+    halves = [name for name in columns if plain[name].dtype == np.float16]  # pandas has no index of these
+    plain = plain.astype(dict.fromkeys(halves, np.float32))
     alone = len(columns) == 1  # one column in a list gives a cell or a tuple, as the release of pandas will have it
     for key, part in plain.groupby(columns[0] if alone else columns, sort=True, dropna=True, observed=True):
         cells: Any = (key,) if alone else key
@@ -189,7 +191,7 @@ def matching(frame: pd.DataFrame, known: Mapping[str, Any], *, signed: bool = Fa
     """
     for name, value in known.items():
         found = frame[_compared(frame[name], value, name, signed=signed)]
-        frame = found.assign(**{name: same_cells(found[name], value)}) if frame[name].dtype.kind == "f" else found
+        frame = with_columns(found, {name: same_cells(found[name], value)}) if frame[name].dtype.kind == "f" else found
     return frame
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from modelcrate.errors import FormatError, UsageError, printable
+from modelcrate.tabular.cells import with_columns
 from modelcrate.tabular.conditions import fits, same_cells
 from modelcrate.tabular.constraints import ConstraintSet
 from modelcrate.tabular.constraints.patterns import Unique
@@ -54,7 +55,7 @@ class Tally:
                 self.reach[name] = _wider(self.reach.get(name), frame[name])
         if self.cells:
             frame = frame[kept]
-            frame = frame.assign(**{name: same_cells(frame[name], value) for name, value in near.items()})
+            frame = with_columns(frame, {name: same_cells(frame[name], value) for name, value in near.items()})
         self.matched += len(frame)
         return frame
 
@@ -133,7 +134,7 @@ def _hashes(frame: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:
     # a column that has missing cells in one block only is whole there and float here
     numbers = {name: cells[name].astype(np.float64) for name in names if cells[name].dtype.kind in "iu"}
     try:
-        found: np.ndarray = pd.util.hash_pandas_object(cells.assign(**numbers), index=False).to_numpy()
+        found: np.ndarray = pd.util.hash_pandas_object(with_columns(cells, numbers), index=False).to_numpy()
     except TypeError:
         raise FormatError("a constraint on unique rows meets cells that can't be compared") from None
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from modelcrate.errors import UnsupportedError
+from modelcrate.tabular.cells import with_columns
 from modelcrate.tabular.conditions import Run, groups
 from modelcrate.tabular.draws import SEED_LIMIT, CounterDraws
 from modelcrate.tabular.known import given_cells, refuse_impossible_frame, refuse_keys, settled
@@ -99,7 +100,7 @@ class Rows:
                 known = frame.iloc[part].iloc[joined.index]
                 joined = joined.set_axis(known.index)
                 own = {field.name: given_cells(field, self.table, known[field.name]) for field in given}
-                yield self.table.fill(joined.assign(**own), self.session)
+                yield self.table.fill(with_columns(joined, own), self.session)
                 done += len(joined)
         self._report()
         if not done:
@@ -138,7 +139,7 @@ class Rows:
         for part in self._searched(stream, sampled, known, wanted):
             # a series of its own dtype: pandas 3 makes its own texts of a single one
             own = {name: pd.Series([value] * len(part), part.index, dtype=object) for name, value in given.items()}
-            yield part.assign(**own) if own else part
+            yield with_columns(part, own) if own else part
 
     def _forward(self, stream: int, cells: Mapping[str, object]) -> dict[str, object]:
         """Known cells as modelled ones. Raises :class:`UsageError` for those that can't be."""

@@ -12,7 +12,15 @@ import pandas as pd
 
 from modelcrate.errors import FormatError, UsageError
 from modelcrate.format.document import Fields
-from modelcrate.tabular.cells import NAME_LIMIT, column_of, frame_of, inferred, is_missing, read_name
+from modelcrate.tabular.cells import (
+    NAME_LIMIT,
+    column_of,
+    frame_of,
+    inferred,
+    is_missing,
+    read_name,
+    with_columns,
+)
 from modelcrate.tabular.columns import TableEncoding, read_table_encoding
 from modelcrate.tabular.constraints import ConstraintSet
 from modelcrate.tabular.draws import Draws, Reversal
@@ -143,7 +151,7 @@ class Table:
         frame = self.decode(modelled, rows, how, session)
         made = {} if session is None else session.made(rows, known or {})
         if made:
-            frame = frame.assign(**{name: cells for name, cells in made.items() if name in self.constrained})
+            frame = with_columns(frame, {name: cells for name, cells in made.items() if name in self.constrained})
         frame = self.constraints.reverse_transform(frame)
         cells: dict[str, pd.Series] = {}
         for field in self.fields:
@@ -220,7 +228,7 @@ class Table:
             cells = made[name].set_axis(frame.index)
             if name in frame.columns:
                 cells = frame[name].astype(object).where(frame[name].notna(), cells)
-            frame = frame.assign(**{name: field.finish(cells, len(frame), Random(0))})
+            frame = with_columns(frame, {name: field.finish(cells, len(frame), Random(0))})
         return frame[[field.name for field in self.fields]]
 
     def forward(self, known: Mapping[str, object], draws: Draws, session: Session | None = None) -> dict[str, object]:
@@ -264,7 +272,7 @@ class Table:
             for field in self.fields
             if field.identifiers is not None
         }
-        return frame.assign(**keys) if keys else frame
+        return with_columns(frame, keys) if keys else frame
 
     def make_keys_distinct(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The frame with those keys counted up anew that are not distinct, as the original does after conditions."""
@@ -273,7 +281,7 @@ class Table:
             for field in self.fields
             if field.identifiers is not None and not frame[field.name].is_unique
         }
-        return frame.assign(**keys) if keys else frame
+        return with_columns(frame, keys) if keys else frame
 
 
 def _distinct(names: list[str], where: str) -> None:

@@ -19,6 +19,8 @@ from modelcrate.tabular.draws import Draws, Reversal
 
 COLUMNS_LIMIT = 65_536
 """Columns of one table."""
+WHOLE_LIMIT = 2.0**63
+"""Floats from here on are no int64."""
 WIDTH_LIMIT = 1 << 24
 """Columns of the encoded matrix; one row of it is then 64 MiB."""
 
@@ -141,6 +143,13 @@ def _cast(values: np.ndarray, shared: np.dtype[np.generic], column: ModelledColu
                 return values.astype(column.dtype)
             if not how.overflows:
                 values = within(values, column.dtype)
+            elif shared.kind == "O" and column.dtype.kind in "iu" and _is_whole(values):
+                values, shared = values.astype(np.int64), column.dtype  # so did objects in NumPy 1
             return values.astype(shared).astype(column.dtype)
     except (TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"values that are no {column.dtype}: {error}", where=f"column {column.name!r}") from error
+
+
+def _is_whole(values: np.ndarray) -> bool:
+    """Whether these are floats that an int64 holds, but for their decimals."""
+    return values.dtype.kind == "f" and bool((np.abs(values) < WHOLE_LIMIT).all())

@@ -15,6 +15,7 @@ import modelcrate
 from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError
 from modelcrate.legacy.convert import FAMILIES
 from modelcrate.legacy.families import ctgan, ctgan_02
+from modelcrate.legacy.families.ctgan_parts import column_name
 from modelcrate.legacy.families.gretel_actgan import Translation
 from modelcrate.legacy.graph import Call, Dict
 from modelcrate.legacy.reader import read_for_conversion
@@ -172,6 +173,26 @@ def test_release_0_2_gives_rows_and_names_what_it_left_out(tmp_path):
     assert set(found.dtypes) == {np.dtype(object)}, "its rows pass through one matrix and stay objects"
     with pytest.raises(UnsupportedError, match="training rows"):
         modelcrate.load(tmp_path / "x.crate").sample(5, replay=1)
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "shared"),
+    [(["int64", "int64"], "int64"), (["bool", "int64"], "int64"), (["bool"], "bool"), (["int64", "float64"], "float64"),
+     (["int64", "object"], "object"), (["float64", "datetime64[ns]"], "object")],
+)  # fmt: skip
+def test_all_columns_of_release_0_2_have_the_dtype_of_one_matrix(dtypes, shared):
+    assert ctgan_02.shared_dtype([np.dtype(name) for name in dtypes]) == np.dtype(shared)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a", "a"), (0, "0"), (2.5, "2.5"), (("a", 1), "('a', 1)"), (None, None), ((None,), None)]
+)
+def test_a_column_s_name_becomes_text_or_is_refused(name, text):
+    if text is None:
+        with pytest.raises(UnsupportedError, match=r"^model: a column whose name is neither"):
+            column_name(name, "model")
+    else:
+        assert column_name(name, "model") == text
 
 
 def test_missing_numbers_that_were_never_modelled_are_said_and_not_made_up(tmp_path):

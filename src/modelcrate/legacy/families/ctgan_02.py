@@ -99,11 +99,11 @@ def _transformer(view: View) -> tuple[Document, bool]:
             raise UnsupportedError(f"a column with {', '.join(meta)}", where=item.path)
         columns.append({"name": name, "encoding": encoding})
     # all columns pass through one matrix, and nothing gives them their dtypes back
-    shared = column_dtype(_shared(dtypes), view["meta"].path)
+    shared = column_dtype(shared_dtype(dtypes), view["meta"].path)
     return {"columns": [{**column, "dtype": shared} for column in columns]}, view["dataframe"].boolean()
 
 
-def _shared(dtypes: list[np.dtype[Any]]) -> np.dtype[Any]:
+def shared_dtype(dtypes: list[np.dtype[Any]]) -> np.dtype[Any]:
     """The dtype of a matrix of such columns; texts are kept as objects, and so is what no other dtype holds."""
     import numpy as np
 

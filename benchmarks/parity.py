@@ -29,6 +29,7 @@ import pandas as pd
 import torch
 
 import modelcrate
+from corpus_files import files, measure
 from modelcrate.errors import UnsupportedError
 from modelcrate.tabular.draws import LegacyDraws, Reversal
 from modelcrate.tabular.replay import FIXED_SEED, Replay
@@ -198,43 +199,52 @@ def _frame(columns: dict[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
 
 
-def score_case(folder: Path, case: dict[str, Any], work: Path) -> dict[str, Score]:
-    """Convert one legacy file and compare all that its goldens allow."""
+def _converted(folder: Path, work: Path) -> Synthesizer:
     crate = work / f"{folder.name}.crate"
     modelcrate.convert(model_of(folder), crate, overwrite=True)
-    synthesizer = modelcrate.load(crate)
-    golden = folder / "golden"
-    free = frozenset(field.name for field in synthesizer.table.fields if field.anonymiser is not None)
+    synthesizer: Synthesizer = modelcrate.load(crate)
+    return synthesizer
+
+
+def _compared(
+    frames: Iterator[tuple[str, pd.DataFrame]], golden: Path, *, free: frozenset[str] = frozenset()
+) -> dict[str, Score]:
+    """Each frame with the golden of its name, if there is one; columns in ``free`` are made up anew in samples."""
     found: dict[str, Score] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # too few rows for a condition is part of some goldens
-        for name, frame in goldens(synthesizer, case, golden):
+        for name, frame in frames:
             path = golden / f"{name}.csv"
             if path.exists():
-                made_up = frozenset() if name in ("inverse_fixed", "core_sample") else free
-                found[name] = compare(frame, path, free=made_up)
+                modelled = name in ("inverse_fixed", "core_sample")
+                found[name] = compare(frame, path, free=frozenset() if modelled else free)
     return found
+
+
+def _compared_arrays(synthesizer: Synthesizer, golden: Path, *, seed: int = SEED) -> dict[str, Score]:
+    """What enters and leaves the network of a CTGAN with the goldens; of what went in, the noise alone is made."""
+    arrays = read_arrays(golden)
+    if "gen_in" not in arrays:
+        return {}
+    made = _ctgan_arrays(synthesizer, arrays, seed=seed)
+    return {name: compare_arrays(array, np.atleast_2d(arrays[name])[:, : array.shape[1]], name) for name, array in made}
+
+
+def score_case(folder: Path, case: dict[str, Any], work: Path) -> dict[str, Score]:
+    """Convert one legacy file and compare all that its goldens allow."""
+    synthesizer, golden = _converted(folder, work), folder / "golden"
+    free = frozenset(field.name for field in synthesizer.table.fields if field.anonymiser is not None)
+    return _compared(goldens(synthesizer, case, golden), golden, free=free)
 
 
 def score_ctgan(folder: Path, case: dict[str, Any], work: Path) -> dict[str, Score]:
     """Convert one file of ctgan and compare all that its goldens allow; arrays count as cells."""
-    crate = work / f"{folder.name}.crate"
-    modelcrate.convert(model_of(folder), crate, overwrite=True)
-    synthesizer = modelcrate.load(crate)
-    golden = folder / "golden"
-    found: dict[str, Score] = {}
-    for name, frame in _ctgan_frames(synthesizer, case):
-        path = golden / f"{name}.csv"
-        if path.exists():
-            # a model of arrays gives columns "0", "1", ...; the golden calls them c0, c1, ...
-            given = frame if synthesizer.hyperparameters["trained_on"] == "frame" else frame.add_prefix("c")
-            found[name] = compare(given, path)
-    arrays = read_arrays(golden)
-    if "gen_in" in arrays:
-        for name, array in _ctgan_arrays(synthesizer, arrays):
-            wanted = np.atleast_2d(arrays[name])[:, : array.shape[1]]  # of what went in, the noise alone is made
-            found[name] = compare_arrays(array, wanted, name)
-    return found
+    synthesizer, golden = _converted(folder, work), folder / "golden"
+    frames = _ctgan_frames(synthesizer, case)
+    if synthesizer.hyperparameters["trained_on"] != "frame":
+        # a model of arrays gives columns "0", "1", ...; the golden calls them c0, c1, ...
+        frames = ((name, frame.add_prefix("c")) for name, frame in frames)
+    return _compared(frames, golden) | _compared_arrays(synthesizer, golden)
 
 
 def _ctgan_frames(synthesizer: Synthesizer, case: dict[str, Any]) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -270,22 +280,9 @@ def _ctgan_arrays(synthesizer: Synthesizer, arrays: Any, *, seed: int = SEED) ->
 
 def score_sdv17(folder: Path, case: dict[str, Any], work: Path) -> dict[str, Score]:
     """Convert one file of sdv 0.17 and compare all that its goldens allow; arrays count as cells."""
-    crate = work / f"{folder.name}.crate"
-    modelcrate.convert(model_of(folder), crate, overwrite=True)
-    synthesizer = modelcrate.load(crate)
-    golden = folder / "golden"
-    found: dict[str, Score] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # too few rows for a condition is part of some goldens
-        for name, frame in _sdv17_frames(synthesizer, asked_of(case, golden)):
-            if (golden / f"{name}.csv").exists():
-                found[name] = compare(frame, golden / f"{name}.csv")
-    arrays = read_arrays(golden)
-    if "gen_in" in arrays:
-        for name, array in _ctgan_arrays(synthesizer, arrays):
-            wanted = np.atleast_2d(arrays[name])[:, : array.shape[1]]
-            found[name] = compare_arrays(array, wanted, name)
-    return found
+    synthesizer, golden = _converted(folder, work), folder / "golden"
+    frames = _sdv17_frames(synthesizer, asked_of(case, golden))
+    return _compared(frames, golden) | _compared_arrays(synthesizer, golden)
 
 
 def _sdv17_frames(synthesizer: Synthesizer, case: dict[str, Any]) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -313,22 +310,9 @@ def _sdv17_frames(synthesizer: Synthesizer, case: dict[str, Any]) -> Iterator[tu
 
 def score_sdv(folder: Path, case: dict[str, Any], work: Path) -> dict[str, Score]:
     """Convert one file of sdv 1 or 2 and compare all that its goldens allow; arrays count as cells."""
-    crate = work / f"{folder.name}.crate"
-    modelcrate.convert(model_of(folder), crate, overwrite=True)
-    synthesizer = modelcrate.load(crate)
-    golden = folder / "golden"
-    found: dict[str, Score] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # too few rows for a condition is part of some goldens
-        for name, frame in _sdv_frames(synthesizer, asked_of(case, golden)):
-            if (golden / f"{name}.csv").exists():
-                found[name] = compare(frame, golden / f"{name}.csv")
-    arrays = read_arrays(golden)
-    if "gen_in" in arrays:
-        for name, array in _ctgan_arrays(synthesizer, arrays, seed=FIXED_SEED):
-            wanted = np.atleast_2d(arrays[name])[:, : array.shape[1]]
-            found[name] = compare_arrays(array, wanted, name)
-    return found
+    synthesizer, golden = _converted(folder, work), folder / "golden"
+    frames = _sdv_frames(synthesizer, asked_of(case, golden))
+    return _compared(frames, golden) | _compared_arrays(synthesizer, golden, seed=FIXED_SEED)
 
 
 def _sdv_frames(synthesizer: Synthesizer, case: dict[str, Any]) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -357,10 +341,7 @@ def _sdv_frames(synthesizer: Synthesizer, case: dict[str, Any]) -> Iterator[tupl
 
 def score_dgan(folder: Path, case: dict[str, Any], work: Path) -> dict[str, Score]:
     """Convert one DGAN and compare all that its goldens allow; arrays count as cells."""
-    crate = work / f"{folder.name}.crate"
-    modelcrate.convert(model_of(folder), crate, overwrite=True)
-    synthesizer = modelcrate.load(crate)
-    golden = folder / "golden"
+    synthesizer, golden = _converted(folder, work), folder / "golden"
     made = dict(zip(("attributes", "features"), synthesizer.sample_arrays(60, replay=SEED), strict=True))
     found: dict[str, Score] = {}
     for name, array in made.items():
@@ -393,33 +374,9 @@ def compare_arrays(found: np.ndarray, wanted: np.ndarray, name: str) -> Score:
     return score
 
 
-def ctgan_cases(corpus: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """The files of ctgan of a corpus by name."""
-    index = json.loads((corpus / "ctgan" / "index.json").read_text(encoding="utf-8"))
-    return {case["name"]: (corpus / Path(case["path"]).parent, case) for case in index["cases"]}
-
-
-def sdv17_cases(corpus: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """The files of sdv 0.17 of a corpus by name."""
-    index = json.loads((corpus / "sdv17" / "index.json").read_text(encoding="utf-8"))
-    return {case["name"]: (corpus / Path(case["path"]).parent, case) for case in index["cases"]}
-
-
-def sdv_cases(corpus: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """The files of sdv 1 and 2 of a corpus by name."""
-    index = json.loads((corpus / "sdv" / "index.json").read_text(encoding="utf-8"))
-    return {case["name"]: (corpus / Path(case["path"]).parent, case) for case in index["cases"]}
-
-
-def dgan_cases(corpus: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """The DGAN files of a corpus by name."""
-    index = json.loads((corpus / "dgan" / "index.json").read_text(encoding="utf-8"))
-    return {case["name"]: (corpus / Path(case["path"]).parent, case) for case in index["cases"]}
-
-
-def cases(corpus: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """The ACTGAN files of a corpus by name."""
-    index = json.loads((corpus / "actgan" / "index.json").read_text(encoding="utf-8"))
+def cases(corpus: Path, family: str) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """The files of one folder of a corpus by name: where each lies, and what its index says of it."""
+    index = json.loads((corpus / family / "index.json").read_text(encoding="utf-8"))
     return {case["name"]: (corpus / Path(case["path"]).parent, case) for case in index["cases"]}
 
 
@@ -448,8 +405,6 @@ SCORERS: dict[str, Callable[[Path, dict[str, Any], Path], dict[str, Score]]] = {
 
 def report_on(file: Any, work: Path) -> dict[str, Any]:
     """All that the table says of one file."""
-    from corpus_files import measure  # a neighbour of this script, which tests load from its path
-
     if file.refused:
         try:
             modelcrate.convert(file.model, work / "refused.crate")
@@ -511,8 +466,6 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--verbose", action="store_true", help="print what differs")
     options = parser.parse_args()
-    from corpus_files import files  # a neighbour of this script, which tests load from its path
-
     torch.set_num_threads(1)
     report: dict[str, Any] = {}
     missed: list[str] = []

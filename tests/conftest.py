@@ -28,3 +28,14 @@ def oracle_servers() -> Iterator[dict[bool, Server]]:
 def oracle(tmp_path: Path, oracle_servers: dict[bool, Server]) -> Oracle:
     """Runs hostile cases under guard and asserts what must hold for each of them; see :mod:`oracle`."""
     return Oracle(tmp_path, oracle_servers)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch in one thread: sums over a batch follow the number of threads, and those of several workers would wait."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

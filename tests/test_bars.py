@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import lzma
-import sys
 from pathlib import Path
 
 import pytest
 
+import corpus_files
 import modelcrate
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "tests" / "corpus"
-
-
-def _module(name: str, path: Path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-corpus_files = _module("benchmark_corpus_files", ROOT / "benchmarks" / "corpus_files.py")
 FILES = {f"{file.family}: {file.name}": file for file in corpus_files.files(CORPUS) if not file.refused}
 
 

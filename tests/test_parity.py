@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import tempfile
 from pathlib import Path
 
@@ -13,31 +11,14 @@ import pytest
 import torch
 
 import modelcrate
+import parity
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "tests" / "corpus"
-
-
-def _module(name: str, path: Path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-parity = _module("benchmark_parity", ROOT / "benchmarks" / "parity.py")
-CASES = parity.cases(CORPUS)
+CASES = parity.cases(CORPUS, "actgan")
 REFUSED = {"constraint_custom"}
 """Holds Python functions that decide what a row is; without them its rows would be wrong."""
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

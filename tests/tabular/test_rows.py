@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 
 import modelcrate
 from modelcrate.errors import UnsupportedError, UsageError
@@ -21,6 +20,7 @@ from modelcrate.tabular import rows as rows_module
 from modelcrate.tabular import synthesizer as synthesizer_module
 from modelcrate.tabular.shard import Shard
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT / "tests" / "corpus"
 SERIES = CORPUS / "dgan" / "long_var" / "model.pt.xz"
@@ -59,14 +59,6 @@ def load(crate):
         return loaded[name]
 
     return made
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def together(frames):

@@ -22,6 +22,7 @@ from modelcrate.tabular import synthesizer as synthesizer_module
 from modelcrate.tabular.config import Config
 from modelcrate.tabular.synthesizer import Synthesizer
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CORPUS = Path(__file__).resolve().parents[1] / "corpus" / "actgan"
 
 
@@ -37,14 +38,6 @@ def load(tmp_path_factory):
         return loaded[name]
 
     return make
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # small matrices; two threads of each of several workers would wait for each other
-    yield
-    torch.set_num_threads(before)
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_seed_others(load):

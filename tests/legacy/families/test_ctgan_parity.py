@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import modelcrate
+import parity
 from modelcrate.errors import UnsupportedError, UsageError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).resolve().parents[3]
 CORPUS = ROOT / "tests" / "corpus"
-
-
-def _module(name: str, path: Path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-parity = _module("benchmark_parity_ctgan", ROOT / "benchmarks" / "parity.py")
-CASES = parity.ctgan_cases(CORPUS)
+CASES = parity.cases(CORPUS, "ctgan")
 FROM_ROWS = ("0_5_2_mixed", "0_5_2_nan_category", "0_5_2_nan_continuous", "0_5_2_random_state", "0_7_5_mixed",
              "0_7_5_nan_category")  # fmt: skip
 """Their release draws the category of each row from a random training row."""
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Batch statistics are sums over the batch, whose order follows the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import lzma
-import sys
 import zipfile
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 import torch
 
 import modelcrate
+import parity
 from modelcrate.errors import FormatError, MismatchError, ModelcrateError, UnsupportedError
 from modelcrate.legacy import convert as convert_module
 from modelcrate.legacy.convert import convert
@@ -24,28 +23,10 @@ from modelcrate.legacy.graph import Call, Dict, Global
 from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.view import View
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).resolve().parents[3]
 CORPUS = ROOT / "tests" / "corpus"
-
-
-def _module(name: str, path: Path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-parity = _module("benchmark_parity_dgan", ROOT / "benchmarks" / "parity.py")
-CASES = parity.dgan_cases(CORPUS)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+CASES = parity.cases(CORPUS, "dgan")
 
 
 def source(name: str) -> Path:
@@ -196,6 +177,28 @@ def test_times_beyond_one_example_are_left_behind():
     put(top["data_frame_converter"], "time_column_values", [*held, *held])
     found = gretel_dgan.translate_saved(root_again(top))
     assert len(found.components[1].state["layout"]["time"]["values"]) == 6
+
+
+def in_zone(tmp_path: Path, zone: datetime.tzinfo) -> View:
+    """The long model, its times in a zone."""
+    moments = list(pd.date_range("2021-05-01", periods=6, freq="6h", tz=zone))
+    (tmp_path / "times.pkl").write_bytes(pickle.dumps(moments))
+    top = root("dgan_long")
+    put(top["data_frame_converter"], "time_column_values", read_for_conversion(tmp_path / "times.pkl").root.node)
+    return root_again(top)
+
+
+def test_times_in_utc_stay_in_it(tmp_path):
+    layout = gretel_dgan.translate_saved(in_zone(tmp_path, datetime.timezone.utc)).components[1].state["layout"]
+    first = datetime.datetime(2021, 5, 1, tzinfo=datetime.timezone.utc)
+    assert layout["time"]["values"] == [first + datetime.timedelta(hours=6 * step) for step in range(6)]
+
+
+def test_times_in_another_zone_are_refused_by_its_name(tmp_path):
+    zone = datetime.timezone(datetime.timedelta(hours=2))
+    with pytest.raises(UnsupportedError, match=r"the zone UTC\+02:00") as caught:
+        gretel_dgan.translate_saved(in_zone(tmp_path, zone))
+    assert caught.value.where.endswith("['time_column_values'][0]")
 
 
 def test_a_dict_that_only_looks_similar_stays_a_checkpoint(tmp_path):

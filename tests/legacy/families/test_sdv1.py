@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -11,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 import modelcrate
+import parity
 from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError, UsageError
 from modelcrate.legacy.convert import FAMILIES
 from modelcrate.legacy.families import sdv1
@@ -22,32 +21,13 @@ from modelcrate.legacy.graph import Call, Dict, Global
 from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.view import View
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).resolve().parents[3]
 CORPUS = ROOT / "tests" / "corpus"
-
-
-def _module(name: str, path: Path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-parity = _module("benchmark_parity_sdv", ROOT / "benchmarks" / "parity.py")
-CASES = parity.sdv_cases(CORPUS)
+CASES = parity.cases(CORPUS, "sdv")
 PROCESSOR = ("_data_processor",)
 HYPER = (*PROCESSOR, "_hyper_transformer")
 MIXED, RULES, KEYS = "sdv1_38_5_ctgan", "sdv1_38_5_ctgan_constraints", "sdv1_38_5_ctgan_regex_pii"
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Batch statistics are sums over the batch, whose order follows the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import pickle
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 import torch
 
 import modelcrate
+import parity
 from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError, UsageError
 from modelcrate.legacy.convert import FAMILIES
 from modelcrate.legacy.families import copulas, sdv17
@@ -24,34 +23,15 @@ from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.view import View
 from modelcrate.tabular.copula.distribution import Quantiles
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).resolve().parents[3]
 CORPUS = ROOT / "tests" / "corpus"
-
-
-def _module(name: str, path: Path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-parity = _module("benchmark_parity_sdv17", ROOT / "benchmarks" / "parity.py")
-CASES = parity.sdv17_cases(CORPUS)
+CASES = parity.cases(CORPUS, "sdv17")
 FROM_ROWS = ("copulagan", "ctgan", "ctgan_constraints")
 """Their core draws the category of each row from a random training row."""
 KERNELS = ("copula_kernel", "copulagan_kernel")
 """A kernel estimate is its training column."""
 COPULAS = [name for name in CASES if name.startswith("copula_")]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Batch statistics are sums over the batch, whose order follows the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import io
 import lzma
+import pickle
 import zipfile
 from pathlib import Path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -203,7 +204,25 @@ def test_labels_may_be_numbers() -> None:
 # -- documents
 
 
-@pytest.mark.parametrize("state", [WIDE, LONG, document({}, {"x": scaled()})], ids=["wide", "long", "arrays"])
+UTC = datetime.timezone.utc
+ZONED = copy.deepcopy(LONG)
+ZONED["layout"]["time"]["values"] = [datetime.datetime(2021, 5, day, 6, tzinfo=UTC) for day in (1, 2)]
+
+
+@pytest.mark.parametrize("numeric", [True, False])
+@pytest.mark.parametrize("faithful", [True, False])
+def test_times_in_utc_are_a_column_of_dates_in_utc(numeric: bool, faithful: bool) -> None:
+    state = copy.deepcopy(ZONED)
+    state["layout"]["numeric"] = numeric
+    features = np.array([[[1.0, "a", True], [2.0, "b", True], [3.0, "a", True]]], dtype=object)
+    frame = read(state).frame(np.array([["x"]], dtype=object), features, start=0, faithful=faithful)
+    assert str(frame["when"].dtype) == "datetime64[ns, UTC]"
+    assert frame["when"].tolist() == [pd.Timestamp(2021, 5, day, 6, tz="UTC") for day in (1, 2, 1)]
+
+
+@pytest.mark.parametrize(
+    "state", [WIDE, LONG, ZONED, document({}, {"x": scaled()})], ids=["wide", "long", "zoned", "arrays"]
+)
 def test_a_document_goes_through_a_table_unchanged(state: Any) -> None:
     schema.validate_state(state, "series.table/1", "series")
     assert values.encode(read(state).to_document(), where="a") == values.encode(state, where="b")
@@ -260,6 +279,8 @@ USER = ("features", 1, "encoding")
         at("layout", "time", "values", value=[]),
         at("layout", "time", "values", value=[{}]),
         at("layout", "time", "values", value=["a"] * 4),
+        at("layout", "time", "values", value=[datetime.datetime(1677, 1, 1, tzinfo=UTC)]),
+        at("layout", "time", "values", value=[datetime.datetime(2021, 5, 1, tzinfo=values.Zone("Europe/Berlin"))]),
         at("layout", "numeric", value=1),
     ],
 )

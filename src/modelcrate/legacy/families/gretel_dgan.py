@@ -7,6 +7,7 @@ category_encoders; a converter that knows sequences of several lengths (after 0.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
@@ -19,6 +20,7 @@ from modelcrate.legacy.families.category_encoders import BINARY, ONE_HOT, encode
 from modelcrate.legacy.families.gretel_actgan import Translation
 from modelcrate.legacy.families.gretel_dgan_network import module_tensors
 from modelcrate.legacy.families.known import cell, refuse_unknown, setting
+from modelcrate.legacy.values.extension import ScalarData
 from modelcrate.legacy.view import View
 from modelcrate.parts import SERIES
 from modelcrate.storage.component import ComponentData
@@ -317,10 +319,17 @@ def _oldest_layout(view: View) -> tuple[Document | None, Names]:
 
 
 def _time(view: View) -> object:
-    value = cell(view)
-    if getattr(value, "tzinfo", None) is not None:
-        raise UnsupportedError("times with a time zone", where=view.path)
-    return str(value) if isinstance(value, np.str_) else value
+    held = view.value()
+    if not isinstance(held, ScalarData) or held.kind != "Timestamp":
+        return cell(view)
+    moment, zone = held.parts
+    assert isinstance(moment, np.datetime64)
+    if zone != "UTC":
+        raise UnsupportedError(f"times in the zone {zone}, and only those in UTC can be carried", where=view.path)
+    if moment.astype("datetime64[us]") != moment:
+        raise UnsupportedError("times with a zone that are finer than microseconds", where=view.path)
+    plain: datetime.datetime = moment.astype("datetime64[us]").item()
+    return plain.replace(tzinfo=datetime.timezone.utc)
 
 
 def _labels(view: View) -> list[str | int]:

@@ -25,6 +25,11 @@ Name: TypeAlias = "str | int"
 """A column's label."""
 COLUMNS_LIMIT = 65_536
 """Columns of one frame."""
+Column: TypeAlias = "np.ndarray | pd.api.extensions.ExtensionArray"
+"""The cells of a finished column; dates with a zone have no dtype of NumPy's."""
+ZONED = "datetime64[ns, UTC]"
+ZONED_YEARS = range(1678, 2262)
+"""Years that nanoseconds reach whole."""
 TIME_LIMIT = 256
 """Characters of a time; all cells of a frame pass through texts as wide as the longest."""
 
@@ -92,7 +97,7 @@ class Wide(Layout):
         possible = [it.possible() for it in made.variables[0]]
         possible += [made.variables[1][0].possible()] * len(self.columns)
         kinds = [*made.variables[0], *[made.variables[1][0]] * len(self.columns)]
-        found: dict[Any, np.ndarray] = {}
+        found: dict[Any, Column] = {}
         for position, name in enumerate((*self.attributes, *self.columns)):
             values = matrix[:, position]
             listed = _reference(values, possible[position], faithful)
@@ -169,7 +174,7 @@ class Long(Layout):
         if self.time is not None:
             times = self._times(steps)
             beside.append((self.time, np.broadcast_to(times, (count, steps))[inside], times, None))
-        found: dict[Any, np.ndarray] = {}
+        found: dict[Any, Column] = {}
         if self.numeric:
             columns += beside
         shared = np.result_type(rows.dtype, *(values.dtype for _, values, _, _ in columns))
@@ -246,6 +251,11 @@ def _read_times(fields: Fields) -> Categories:
     for where, item in fields.each("values", max_items=1 << 24):
         if isinstance(item, (str, bytes)) and len(item) > TIME_LIMIT:
             raise FormatError(f"a time of more than {TIME_LIMIT} characters", where=where)
+        if isinstance(item, datetime.datetime) and item.tzinfo is not None:
+            if item.tzinfo != datetime.timezone.utc:
+                raise FormatError("a time in a zone that is not UTC", where=where)
+            if item.year not in ZONED_YEARS:
+                raise FormatError("a time out of the range of nanoseconds", where=where)
         cells += Categories.from_document(Fields({"values": [item]}, where), "values").values
     fields.finish()
     if not cells:
@@ -270,15 +280,17 @@ def _reference(values: np.ndarray, possible: np.ndarray, faithful: bool) -> np.n
     return values if faithful and len(values) else possible.astype(values.dtype)
 
 
-def settle(values: np.ndarray, reference: np.ndarray, *, numeric: bool, discrete: bool, faithful: bool) -> np.ndarray:
+def settle(values: np.ndarray, reference: np.ndarray, *, numeric: bool, discrete: bool, faithful: bool) -> Column:
     """A column of the matrix in the dtype that it ends up with, decided by the cells of ``reference``.
 
-    Dates among objects become dates. With ``numeric``, what reads as numbers becomes float64; ``discrete`` numbers
-    become int64, unless that would lose decimals (``faithful``: even then).
+    Dates among objects become dates, in UTC where they have a zone. With ``numeric``, what reads as numbers becomes
+    float64; ``discrete`` numbers become int64, unless that would lose decimals (``faithful``: even then).
     """
     if values.dtype.kind in "OUS":
         values, reference = values.astype(object), reference.astype(object)
-        if _are_dates(reference):
+        if _are_dates(reference, zoned=True):
+            return pd.DatetimeIndex(values, dtype=ZONED).array
+        if _are_dates(reference, zoned=False):
             dates: np.ndarray = pd.DatetimeIndex(values).to_numpy().astype("datetime64[ns]")
             return dates.astype(np.int64) if discrete else dates
     if numeric:
@@ -315,6 +327,8 @@ def _whole(reference: np.ndarray, faithful: bool) -> bool:
     )
 
 
-def _are_dates(cells: np.ndarray) -> bool:
+def _are_dates(cells: np.ndarray, *, zoned: bool) -> bool:
     known = [cell for cell in cells if cell is not None and cell is not pd.NaT]
-    return bool(known) and all(isinstance(cell, datetime.datetime) and cell.tzinfo is None for cell in known)
+    return bool(known) and all(
+        isinstance(cell, datetime.datetime) and (cell.tzinfo is not None) == zoned for cell in known
+    )

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import lzma
 import re
-import shlex
 import shutil
-from pathlib import Path
 
 import pytest
 
 import modelcrate
-from modelcrate.cli.main import main
+import pages
+from pages import CORPUS, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-CORPUS = ROOT / "tests" / "corpus"
 PAGE = ROOT / "docs" / "migrating.md"
 FILES = {
     "actgan.pkl": "actgan/mixed/model.pkl",
@@ -32,10 +29,6 @@ EXIT = {"scan": {1}, "custom.pkl": {2}}
 """Exit codes that the page announces; all others are 0."""
 
 
-def _blocks() -> list[tuple[str, str]]:
-    return re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-
-
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     """Everything on the page, run in its order: the folder after it, the snippets' names, the exit codes."""
@@ -48,22 +41,14 @@ def ran(tmp_path_factory):
         else:
             shutil.copy(CORPUS / path, folder / "old" / name)
     names: dict[str, object] = {}
-    codes: dict[str, int] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for language, text in _blocks():
-            if language == "python":
-                exec(compile(text, str(PAGE), "exec"), names)  # noqa: S102
-                continue
-            for line in text.splitlines():
-                command = shlex.split(line, comments=True)
-                assert command[0] == "modelcrate", line
-                codes[line] = main(command[1:])
+        codes = pages.run(PAGE, names)
     return folder, names, codes
 
 
-def test_every_block_is_a_snippet_or_a_command():
-    assert {language for language, _ in _blocks()} == {"python", "sh"}
+def test_every_block_is_run():
+    assert not any(block.skipped for block in pages.blocks(PAGE))
 
 
 def test_each_command_ends_as_the_page_says(ran):
@@ -108,6 +93,6 @@ def test_the_classes_of_the_page_are_the_ones_that_are_translated():
 
 
 def test_modelcrate_is_all_that_the_snippets_import():
-    for language, text in _blocks():
-        if language == "python":
-            assert set(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE)) <= {modelcrate.__name__}
+    for block in pages.blocks(PAGE):
+        if block.language == "python":
+            assert set(re.findall(r"^(?:import|from) (\w+)", block.text, re.MULTILINE)) <= {modelcrate.__name__}

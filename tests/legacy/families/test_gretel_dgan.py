@@ -181,6 +181,16 @@ def test_times_beyond_one_example_are_left_behind():
     assert len(found.components[1].state["layout"]["time"]["values"]) == 6
 
 
+def test_a_number_without_a_category_is_none_where_most_cells_were():
+    top = root("dgan_0_20_0")
+    for output in top["feature_outputs"].items():
+        if (output.class_name or "").endswith("BinaryEncodedOutput"):
+            put(output, "_mode", None)
+    features = gretel_dgan.translate_saved(root_again(top)).components[1].state["features"]
+    fallbacks = [item["encoding"]["fallback"] for item in features if item["encoding"]["type"] == "binary"]
+    assert fallbacks == [None]
+
+
 def in_zone(tmp_path: Path, zone: datetime.tzinfo) -> View:
     """The long model, its times in a zone."""
     moments = list(pd.date_range("2021-05-01", periods=6, freq="6h", tz=zone))

@@ -250,7 +250,7 @@ def _digits(output: View, dtype: str, categories: list[object], width: int) -> D
         "dtype": dtype,
         "digits": width,
         "categories": [real(value) for value in categories],
-        "fallback": float("nan") if is_missing(mode) else real(mode),
+        "fallback": float("nan") if mode is not None and is_missing(mode) else real(mode),
         "whole": output["_convert_to_int"].boolean() if "_convert_to_int" in output else False,
         "replaces": replaces,
     }

@@ -139,7 +139,7 @@ def _redacted(crate: Crate, documents: dict[str, dict[str, Any]], redaction: Red
         raise UnsupportedError("only crates of tables can be redacted", where=crate.path or "crate")
     _check(documents)
     if redaction.bounds:
-        columns = {column for name in tabular for column in _unbounded(documents[name], "")}
+        columns = {column for name in tabular for column in _unbounded(documents[name])}
         if columns:
             yield Omission(
                 what="the least and greatest values seen",
@@ -161,16 +161,22 @@ def _redacted(crate: Crate, documents: dict[str, dict[str, Any]], redaction: Red
             _replace(documents[name], rare)
 
 
-def _unbounded(document: Any, column: str) -> Iterator[str]:
-    """Take the bounds out of a document; the columns that had any."""
-    pending: list[tuple[Any, str]] = [(document, column)]
+def _maps(document: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """Every map of a document with the column it is about; its values are looked at when it has been dealt with."""
+    pending: list[tuple[Any, str]] = [(document, "")]
     while pending:
         value, column = pending.pop()
         if isinstance(value, list):
             pending.extend((item, column) for item in value)
-        if not isinstance(value, dict):
-            continue
-        column = value["name"] if isinstance(value.get("name"), str) else column
+        if isinstance(value, dict):
+            column = value["name"] if isinstance(value.get("name"), str) else column
+            yield value, column
+            pending.extend((item, column) for item in value.values())
+
+
+def _unbounded(document: Any) -> Iterator[str]:
+    """Take the bounds out of a document; the columns that had any."""
+    for value, column in _maps(document):
         for key in _BOUNDS:
             if value.get(key) is not None and (key != "bounds" or value.get("type") == "timestamp"):
                 yield column
@@ -178,7 +184,6 @@ def _unbounded(document: Any, column: str) -> Iterator[str]:
                     del value[key]
                 else:
                     value[key] = None
-        pending.extend((item, column) for item in value.values())
 
 
 def _rare(documents: Mapping[str, dict[str, Any]], redaction: Redaction) -> dict[str, dict[str, str]]:
@@ -315,19 +320,11 @@ def _constrained(documents: Mapping[str, dict[str, Any]]) -> set[str]:
 
 def _replace(document: Any, rare: Mapping[str, Mapping[str, str]]) -> None:
     """Put the stand-ins where the rare categories are: in lists under ``categories`` and ``fallbacks``."""
-    pending: list[tuple[Any, str]] = [(document, "")]
-    while pending:
-        value, column = pending.pop()
-        if isinstance(value, list):
-            pending.extend((item, column) for item in value)
-        if not isinstance(value, dict):
-            continue
-        column = value["name"] if isinstance(value.get("name"), str) else column
+    for value, column in _maps(document):
         for key in ("categories", "fallbacks"):
             if isinstance(value.get(key), list) and column in rare:
                 stands = rare[column]
                 value[key] = [stands.get(item, item) if type(item) is str else item for item in value[key]]
-        pending.extend((item, column) for item in value.values())
 
 
 def _is_missing(value: object) -> bool:

@@ -31,12 +31,6 @@ def strict(data: bytes) -> int:
     return read_pickle(data).opcodes
 
 
-def scan_again_and_again(path: Path, times: int) -> list[str]:
-    from modelcrate.legacy.scan import scan
-
-    return [scan(path).verdict for _ in range(times)]
-
-
 def scan_in_threads(path: Path, count: int) -> list[str]:
     """The same file in many threads at once; what each of them found."""
     from modelcrate.legacy.scan import scan
@@ -120,30 +114,7 @@ def slowest_pattern(size: int) -> list[tuple[str, str, float]]:
     """
     modules = [(name, module) for name, module in sorted(sys.modules.items()) if name.startswith("modelcrate")]
     source = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for _, module in modules)
-    texts = [
-        letter * (size // len(letter)) + tail
-        for letter in (
-            "a",
-            "0",
-            ".",
-            "-",
-            "_",
-            "/",
-            " ",
-            "\\",
-            "'",
-            "{",
-            "[",
-            "a.",
-            "0.",
-            "a-",
-            "0e",
-            "',",
-            "\\u",
-            "os ",
-        )
-        for tail in ("", "!", "\n")
-    ]
+    texts = [letter * (size // len(letter)) + tail for letter in LETTERS for tail in ("", "!", "\n")]
     found = []
     for name, module in modules:
         for variable, value in vars(module).items():

@@ -40,11 +40,6 @@ def raw_zip(members: Sequence[tuple[bytes, int, int, int, bytes]]) -> bytes:
     return bytes(out + directory + end)
 
 
-def deflate(data: bytes) -> bytes:
-    engine = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return engine.compress(data) + engine.flush()
-
-
 def deflate_zeros(size: int) -> tuple[bytes, int]:
     """``size`` zeros deflated, and their checksum, made in pieces."""
     engine = zlib.compressobj(9, zlib.DEFLATED, -15)

@@ -18,7 +18,6 @@ from modelcrate.format import manifest, schema, tensors, values
 
 VECTORS = Path(__file__).resolve().parents[2] / "spec" / "vectors"
 INDEX = json.loads((VECTORS / "index.json").read_text(encoding="ascii"))
-INTERCHANGEABLE = {"FORMAT", "INTEGRITY"}
 
 CASES = """
 C1 manifest/duplicate-*             C2 manifest/nan                     C2 manifest/*infinity

@@ -18,7 +18,6 @@ MEMBER_NAME_BYTES = 255
 TAG_LENGTH = 128
 
 COMPONENT_PATTERN = r"[a-z][a-z0-9_]{0,63}"
-FEATURE_PATTERN = COMPONENT_PATTERN
 TAG_PATTERN = r"[a-z0-9_]+(\.[a-z0-9_]+)+/[1-9][0-9]{0,3}"
 MEMBER_PATTERN = r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*(/[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*)*"
 

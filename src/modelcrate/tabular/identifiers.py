@@ -37,7 +37,6 @@ ENDS_LIMIT: Final = 4096
 """Ends of texts that are written out to make many of them."""
 OPEN_REPEAT: Final = 16
 """Most repetitions for ``*``, ``+`` and ``{n,}``."""
-DEFAULT_PATTERN: Final = "[a-zA-Z]+"
 
 
 def _is_word(character: str) -> bool:

@@ -134,11 +134,7 @@ def cells(column: object) -> list[object]:
     """A column as comparable values: None where missing, moments as 64-bit numbers."""
     numbers = getattr(column, "values", column)
     if isinstance(numbers, np.ndarray) and numbers.dtype.kind in "mM":
-        return (
-            [None if np.isnat(cell) else int(cell) for cell in numbers.view(numbers.dtype)]
-            if False
-            else [None if np.isnat(cell) else int(cell.astype("int64")) for cell in numbers]
-        )
+        return [None if np.isnat(cell) else int(cell.astype("int64")) for cell in numbers]
     found = column.tolist()  # type: ignore[attr-defined]
     return [None if _missing(cell) else cell for cell in found]
 

@@ -21,8 +21,6 @@ NO_FORWARD = {
 }
 """Layers that round-trip in config and weights and have no output to compare."""
 
-_LAZY_KINDS = ("BatchNorm", "Conv", "ConvTranspose", "InstanceNorm")
-
 NOT_KEPT = {
     "LinearCrossEntropyOptions": "not a module",
     **{

@@ -69,8 +69,3 @@ def _made(node: Node) -> str | None:
     if isinstance(node, Call) and name == "copyreg._reconstructor" and node.args:
         name = name_of(node.args[0])
     return name if name in CALLEES else None
-
-
-def is_dtype(node: Node) -> bool:
-    """Whether it is a dtype of pandas' own."""
-    return _made(node) is not None

@@ -20,7 +20,6 @@ from modelcrate.tabular.callback import HoldsCallback
 from modelcrate.tabular.config import BATCH_LIMIT
 from modelcrate.tabular.core import NUMBERS_LIMIT
 from modelcrate.tabular.draws import SEED_LIMIT, CounterDraws, key_of
-from modelcrate.tabular.series.layout import Wide
 from modelcrate.tabular.series.table import SeriesTable
 from modelcrate.tabular.shard import Shard
 
@@ -75,11 +74,6 @@ class SeriesSynthesizer(HoldsCallback):
     def steps(self) -> int:
         """Steps of one example, at most."""
         return self.table.steps
-
-    @property
-    def rows_per_example(self) -> int:
-        """Rows of a sampled frame that one example takes, at most."""
-        return 1 if isinstance(self.table.layout, Wide) else self.table.steps
 
     @property
     def device(self) -> torch.device:

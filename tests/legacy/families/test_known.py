@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import pickle
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from modelcrate.errors import UnsupportedError
 from modelcrate.legacy.context import Context
 from modelcrate.legacy.families.known import cell, cells
 from modelcrate.legacy.machine import read_pickle
@@ -36,3 +39,14 @@ def test_moments_that_are_categories_stay_moments() -> None:
     found = of(days.dtype).value()
     assert found.categories == [np.datetime64("2020-01-01", "ns"), np.datetime64("2020-01-02", "ns")]
     assert all(isinstance(each, np.datetime64) for each in found.categories)
+
+
+def test_moments_of_utc_are_cells_and_other_values_of_pandas_are_told_by_their_kind() -> None:
+    moment = pd.Timestamp("2020-01-02 03:04:05.678901", tz="UTC")
+    assert cell(of(moment)) == moment.to_pydatetime()
+    assert cell(of(moment)).tzinfo == datetime.timezone.utc
+    for value, told in ((moment.tz_convert("Asia/Tokyo"), "Timestamp 2020.*Asia/Tokyo"), (pd.Period("2020"), "Period")):
+        with pytest.raises(UnsupportedError, match=f"the pandas {told}"):
+            cell(of(value))
+        with pytest.raises(UnsupportedError, match=f"the pandas {told}"):
+            cells([of(value).value()], "here")

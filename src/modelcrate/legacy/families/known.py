@@ -11,6 +11,7 @@ from typing import Final
 from modelcrate.errors import UnsupportedError
 from modelcrate.format.values import Missing
 from modelcrate.legacy.graph import Dict, Set
+from modelcrate.legacy.values.extension import ScalarData
 from modelcrate.legacy.view import View
 
 CELLS = (
@@ -92,10 +93,29 @@ def cell(view: View) -> object:
     """One cell of a table: text, number, date, missing. Raises :class:`UnsupportedError` for anything else."""
     import numpy as np
 
-    value = view.value()
+    value = _plain_moment(view.value())
     if value is None or isinstance(value, (*CELLS, np.generic)):
         return plain_text(value)
-    raise UnsupportedError(f"a category that is {view.describe()}", where=view.path)
+    what = _told(value) if isinstance(value, ScalarData) else view.describe()
+    raise UnsupportedError(f"a category that is {what}", where=view.path)
+
+
+def _plain_moment(value: object) -> object:
+    """A timestamp in UTC as a datetime, if it is one of whole microseconds; anything else as it is."""
+    import numpy as np
+
+    if not isinstance(value, ScalarData) or value.kind != "Timestamp" or value.parts[1] != "UTC":
+        return value
+    moment = value.parts[0]
+    if not isinstance(moment, np.datetime64) or moment.astype("datetime64[us]") != moment:
+        return value
+    plain = moment.astype("datetime64[us]").item()
+    return plain.replace(tzinfo=datetime.timezone.utc) if isinstance(plain, datetime.datetime) else value
+
+
+def _told(value: ScalarData) -> str:
+    parts = " ".join(str(part) for part in value.parts)
+    return f"the pandas {value.kind} {parts[:80]}"
 
 
 def plain_text(value: object) -> object:
@@ -107,10 +127,11 @@ def cells(values: Iterable[object], where: str) -> list[object]:
     """Cells that were read already, out of an index for example."""
     import numpy as np
 
-    found = list(values)
+    found = [_plain_moment(value) for value in values]
     for value in found:
         if value is not None and not isinstance(value, (*CELLS, np.generic)):
-            raise UnsupportedError(f"a category that is a {type(value).__name__}", where=where)
+            what = _told(value) if isinstance(value, ScalarData) else f"a {type(value).__name__}"
+            raise UnsupportedError(f"a category that is {what}", where=where)
     return [plain_text(value) for value in found]
 
 

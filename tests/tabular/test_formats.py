@@ -107,6 +107,16 @@ def test_texts_that_are_dates_already_stay_as_they_are():
     assert np.isnan(found[6])
 
 
+def test_texts_that_are_dates_keep_the_dtype_of_texts_and_lose_their_zone_where_they_are_clipped():
+    cells = np.array(["07/02/2021", np.nan], dtype=object)
+    found = written(CellFormat(kind="date", dtype="string", pattern="%d/%m/%Y"), cells)
+    assert str(found.dtype) == "string"
+    assert found.tolist() == ["07/02/2021", pd.NA]
+    bounds = {"minimum": np.datetime64("2020-01-01", "ns"), "maximum": np.datetime64("2020-02-01", "ns")}
+    zoned = CellFormat(kind="date", dtype="object", pattern="%Y-%m-%d%z", **bounds)
+    assert written(zoned, np.array(["2020-01-05+0200"], dtype=object)).tolist() == ["2020-01-05"]
+
+
 @pytest.mark.parametrize("dtype", ["int64", "Int64", "float64"])
 def test_dates_that_are_numbers_keep_their_digits_and_their_dtype(dtype):
     found = written(CellFormat(kind="date", dtype=dtype, pattern="%Y%m%d"), np.array([20200131, 20191103]))

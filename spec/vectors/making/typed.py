@@ -129,12 +129,28 @@ def generators(**states: Any) -> dict[str, Any]:
     return found
 
 
+def faithful(**changes: Any) -> dict[str, Any]:
+    """Steps that are undone as the original undid them, and a column of shares with a missing one."""
+    dates = {"dtype": "datetime64[ns]", "texts": True, "recent": True, "guessed": "all"}
+    found = steps(ascending(**dates))
+    shares = {
+        "type": "frequency", "dtype": "object", "categories": ["a", None], "noise": False, "shadowed": True,
+        "starts": floats(0.0, 0.5), "ends": floats(0.5, 1.0), "means": floats(0.25, 0.75),
+        "deviations": floats(0.1, 0.1), **changes,
+    }  # fmt: skip
+    kept = {"kind": "category", "whole": False, "dtype": "object", "identifiers": None, "anonymiser": None}
+    found["fields"].append({"name": "share", **kept})
+    found["columns"].append({"name": "share", "outputs": ["share"], "encoding": shares})
+    return found
+
+
 def vectors() -> Iterator[Vector]:
     unrelated = [float(row == column) for row in range(9) for column in range(9)]
     good = {
         "typed-joint": (JOINT, joint(*FAMILIES, correlation=floats(*unrelated, shape=[9, 9])), "every distribution"),
         "typed-normal-score": (TABLE, table(normal()), "a number as a normal score"),
         "typed-table-steps": (TABLE, steps(), "a constraint that is undone as a step, formats, a column's generator"),
+        "typed-steps-as-the-original": (TABLE, faithful(), "what a replay repeats: distances, guesses and shares"),
     }
     for name, (kind, state, what) in good.items():
         members, components = crate(part=("part", kind, state))
@@ -152,6 +168,9 @@ def vectors() -> Iterator[Vector]:
         "typed-normal-score-alone": (TABLE, table({}), "a normal score without a distribution"),
         "typed-steps-one-column": (TABLE, steps(ascending(columns=["low"])), "one column that ascends"),
         "typed-steps-dtype": (TABLE, steps(ascending(dtype="complex64")), "numbers without an order"),
+        "typed-steps-recent": (TABLE, steps(ascending(recent=1)), "a number for true or false"),
+        "typed-steps-guessed": (TABLE, steps(ascending(guessed="some")), "guesses that nobody knows"),
+        "typed-shares-shadowed": (TABLE, faithful(shadowed="yes"), "a text for true or false"),
         "typed-steps-text-for-truth": (TABLE, steps(ascending(strict="yes")), "a text for true or false"),
         "typed-steps-no-pattern": (TABLE, steps(ascending(patterns=[None, None])), "formats that are none"),
         "typed-steps-rule": (TABLE, steps(ascending(type="exec")), "a rule that nobody knows"),

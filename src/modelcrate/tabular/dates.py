@@ -17,16 +17,18 @@ PRECISION = {
 """How fine the directives of a date format are, from years to microseconds."""
 
 
-def to_moments(cells: np.ndarray, pattern: str | None) -> np.ndarray:
+def to_moments(cells: np.ndarray, pattern: str | None, *, each: bool = False) -> np.ndarray:
     """Cells as ``datetime64[ns]`` of the same shape, NaT where there is no date or none of this pattern.
 
-    Texts are read by ``pattern``, or by pandas' own guess where it is None; a zone is dropped. Raises
-    :class:`FormatError` for cells that can't be dates at all.
+    Texts are read by ``pattern``, or by pandas' own guess where it is None, one for ``each`` or for all; a zone is
+    dropped. Raises :class:`FormatError` for cells that can't be dates at all.
     """
     if cells.dtype.kind == "M":
         return _in_range(cells)
     plain = None if pattern is None else pattern.replace("%#", "%").replace("%-", "%")
     texts = bool(len(cells)) and any(isinstance(cell, str) for cell in cells)
+    if plain is None and each and not pd.__version__.startswith("1."):
+        plain = "mixed"  # pandas 1.5 reads each on its own anyway
     try:
         found = pd.to_datetime(pd.Series(cells), format=plain if texts else None, errors="coerce")
         if found.dtype.kind == "O":

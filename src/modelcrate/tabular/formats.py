@@ -150,16 +150,16 @@ class CellFormat:
         if self.dtype in NULLABLE or np_kind(self.dtype) in "iuf":  # digits, written in the format already
             return self._number(cells, index)
         if text and (self.pattern is None or (not bounded and _all_texts(cells))):
-            return pd.Series(_missing_as_nan(as_objects(cells)), index=index, dtype=object)
+            return self._cast(cells, index)
         moments = to_moments(cells, self.pattern)
-        if self.pattern is not None:
+        if self.pattern is not None and not _all_texts(cells):
             moments = to_moments(to_text(moments, self.pattern), self.pattern)
         if bounded:
             moments = np.clip(moments, self.minimum, self.maximum)
         if not text:
             return self._moments(moments, index)
         assert self.pattern is not None
-        return pd.Series(to_text(moments, self.pattern), index=index, dtype=object)
+        return self._cast(to_text(moments, self.pattern), index)
 
     def _moments(self, moments: np.ndarray, index: pd.Index) -> pd.Series:
         found = pd.Series(moments.astype(self.dtype.replace(", UTC", "")), index=index)

@@ -48,6 +48,9 @@ DOCUMENTS = {
     "texts": TEXTS,
     "parts": {**ONE_HOT, "parts": ["OHE#a", "OHE#b"]},
     "label": {**ONE_HOT, "label": "a#b"},
+    "recent": {**DATES, "recent": True},
+    "guessed": {**TEXTS, "guessed": "all"},
+    "nullable factor": {"type": "fixed_increments", "column": "x", "increment": 5, "dtype": "UInt16", "factor": "y"},
     "factor": {"type": "fixed_increments", "column": "x", "increment": 5, "dtype": "int64", "factor": "x#increment"},
 }
 
@@ -230,3 +233,49 @@ def test_known_cells_pass_through_the_steps_that_changed_the_table_alone():
 def test_a_stage_for_each_constraint_or_none():
     with pytest.raises(FormatError, match="one stage per constraint"):
         constraint_set({**STAGES, "stages": STAGES["stages"][:1]})
+
+
+def rule(document):
+    return read(decode(encode(document), where="state"), "constraint")
+
+
+def test_distances_come_back_through_the_exponential_of_the_numpy_that_modelled_them():
+    spans = np.linspace(30.0, 40.0, 400)
+    frame = pd.DataFrame({"low.fillna": np.zeros(400, dtype="datetime64[ns]"), "low#high": spans, "gaps": "None"})
+    early = rule(DATES).reverse_transform(frame)["high"].to_numpy().view(np.int64)
+    recent = rule({**DATES, "recent": True}).reverse_transform(frame)["high"].to_numpy().view(np.int64)
+    assert np.array_equal(recent, np.round(np.exp(spans) - 1).astype(np.int64))
+    differ = np.count_nonzero(early != recent)
+    assert (0 < differ < 200) == (int(np.__version__.partition(".")[0]) > 1)
+    assert np.abs(early - recent).max() <= 32  # a unit in the last place of e**40
+
+
+def test_texts_of_the_lowest_column_are_guessed_one_by_one_where_the_original_forgot_their_format():
+    day = np.log(86_400e9 + 1)
+    frame = pd.DataFrame({"low.fillna": ["05/01/2020", "22/01/2020"], "low#high": [day, day], "gaps": ["None"] * 2})
+    plain = {**TEXTS, "patterns": [{"pattern": "%d/%m/%Y"}] * 2}
+    found = {
+        kind: rule({**plain, **({"guessed": kind} if kind else {})}).reverse_transform(frame.copy())
+        for kind in (None, "others", "all")
+    }
+    days = {kind: [list(each[name].dt.strftime("%d.%m.")) for name in ("low", "high")] for kind, each in found.items()}
+    assert days[None] == [["05.01.", "22.01."], ["06.01.", "23.01."]]
+    assert days["others"] == [["05.01.", "22.01."], ["02.05.", "23.01."]]
+    assert days["all"] == [["01.05.", "22.01."], ["02.05.", "23.01."]]
+
+
+def test_between_others_the_lowest_date_stays_the_text_that_it_is():
+    frame = pd.DataFrame({"low.fillna": ["2020-01-05 +0200"], "low#middle": [0.0], "middle#high": [0.0]})
+    document = {**THREE, "dtype": "datetime64[ns]", "texts": True, "patterns": [{"pattern": "%Y-%m-%d %z"}] * 3}
+    found = rule(document).reverse_transform(frame.assign(gaps="None"))
+    assert found["low"].tolist() == ["2020-01-05 +0200"]
+    assert found["high"].dtype.kind == "M"
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "UInt8", "Float32"])
+def test_increments_of_a_nullable_column_keep_their_missing_cells(dtype):
+    document = {**DOCUMENTS["factor"], "dtype": dtype}
+    frame = pd.DataFrame({"x#increment": pd.Series([3, None, 4], dtype=dtype)})
+    found = rule(document).reverse_transform(frame)["x"]
+    assert found.isna().tolist() == [False, True, False]
+    assert found.dropna().tolist() == [15, 20]

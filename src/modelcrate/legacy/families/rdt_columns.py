@@ -41,7 +41,9 @@ FAKER_NAMES: Final = (
     "_faker_random_seed", "_nan_frequency", "_unique_categories", "_data_cardinality", "_data_cardinality_scale",
     "_remaining_samples",
 )  # fmt: skip
-_CATEGORY: Final = (*BASE, "dtype", "order_by", "order", "missing_value_encoding")
+_SAMPLED: Final = "missing_value_generation"
+"""Later releases of rdt set it in every transformer that has made rows; None where there is no such choice."""
+_CATEGORY: Final = (*BASE, _SAMPLED, "dtype", "order_by", "order", "missing_value_encoding")
 _SEED: Final = 42
 """What transformers are seeded with before they are fitted, and in rdt 1.3 ever."""
 
@@ -268,8 +270,12 @@ def _label(view: View) -> Document:
 
 
 def _frequency(view: View) -> Document:
-    found = rdt.frequency(view, "_is_integer")
-    return {**found, "aside": True} if found["noise"] else found
+    found = rdt.frequency(view, _SAMPLED, "_is_integer")
+    if found["noise"]:
+        found["aside"] = True
+    if "_is_integer" in view:  # releases that look for the interval category by category
+        found["shadowed"] = True
+    return found
 
 
 # -- dates

@@ -27,6 +27,8 @@ _BASE: Final = (
 _ROUNDS: Final = (1, 10)
 """Releases before this one cut integers between two fixed values off."""
 _DATES: Final = "datetime64[ns]"
+_UNAMBIGUOUS: Final = "%Y-%m-%d"
+"""What a date may begin with so that it is read in one way only."""
 
 
 def translate_steps(chained: View, rejecting: View, release: tuple[int, ...]) -> Document:
@@ -120,6 +122,7 @@ def _of_table(view: View | None, table: str) -> dict[str, View]:
 def _inequality(view: View) -> Document:
     return _ascending(
         view,
+        guessed="all",
         columns=["_low_column_name", "_high_column_name"],
         start=view["_fillna_low_column_name"].text(),
         distances=["_diff_column_name"],
@@ -150,10 +153,11 @@ def _ascending(
     labels: View | None,
     patterns: list[str],
     matched: bool,
+    guessed: str | None = None,
 ) -> Document:
     dtype, texts = _dtype(view)
     given = [view.get(name) for name in patterns]
-    return {
+    found: Document = {
         "type": "ascending",
         "columns": [view[name].text() for name in columns],
         "start": start,
@@ -168,6 +172,10 @@ def _ascending(
         ],
         "matched": matched,
     }
+    first = found["patterns"][0]["pattern"]
+    if guessed is not None and texts and not (first or "").startswith(_UNAMBIGUOUS):
+        found["guessed"] = guessed  # the format is not used where the constraint is undone
+    return found
 
 
 def _dtype(view: View) -> tuple[str, bool]:
@@ -196,13 +204,15 @@ def _increments(view: View) -> Document:
 def _plain_increments(view: View) -> Document:
     import numpy as np
 
+    from modelcrate.tabular.constraints.patterns import NULLABLE, NUMBERS
+
     increment = view["increment_value"].finite()
     if increment < 1 or increment != int(increment):
         raise FormatError("an increment that is no positive whole number", where=view["increment_value"].path)
     dtype = view["_dtype"].value()
-    name = dtype.name if isinstance(dtype, np.dtype) else ""
-    if not name:
-        raise UnsupportedError("increments of a nullable column", where=view["_dtype"].path)
+    name = dtype.name if isinstance(dtype, (np.dtype, DtypeData)) else ""
+    if name not in NUMBERS and name not in NULLABLE:
+        raise UnsupportedError(f"increments of a column of dtype {name or dtype}", where=view["_dtype"].path)
     return {
         "type": "fixed_increments",
         "column": view["column_name"].text(),
@@ -280,6 +290,7 @@ _OWN: Final[dict[str, tuple[str, ...]]] = {
 def _old_inequality(view: View) -> Document:
     return _ascending(
         view,
+        guessed="others",
         columns=["_low_column_name", "_high_column_name"],
         start=view["_low_column_name"].text(),
         distances=["_diff_column_name"],

@@ -80,6 +80,10 @@ def translate_table(view: View, chained: View | None, rejecting: View | None, re
             steps = found["constraints"]
             stage = steps["stages"][steps["applied"].index(True)]
             formats = {each["name"]: _cast_only(each["format"]) for each in stage["columns"]}
+    if recent_numpy(view):
+        for each in found["constraints"]["constraints"]:
+            if each["type"] == "ascending":
+                each["recent"] = True
     found["fields"] = [
         _field(name, form, sdtypes.get(name), name in keys, sources.get(name)) for name, form in formats.items()
     ]
@@ -153,13 +157,23 @@ def early_numpy(processor: View) -> bool | None:
     These pickled a RandomState with the name of its bit generator alone; 1.24 added what makes one, and 2.0 gives the
     bit generator itself.
     """
+    given = _pickled_generator(processor)
+    return None if given is None else len(given) == 1 and type(given[0].node) is str
+
+
+def recent_numpy(processor: View) -> bool:
+    """Whether NumPy 2 wrote the file, told as by :func:`early_numpy`."""
+    given = _pickled_generator(processor)
+    return given is not None and len(given) > 0 and type(given[0].node) is not str
+
+
+def _pickled_generator(processor: View) -> list[View] | None:
     hyper = processor.attributes(_PROCESSOR)["_hyper_transformer"].attributes(_HYPER)
     for item in hyper["_transformers_sequence"].items():
         states = item.attributes(item.class_name or "").get("random_states")
         for state in () if states is None else states.mapping().values():
             if not state.is_none():
-                given = state.args()
-                return len(given) == 1 and type(given[0].node) is str
+                return state.args()
     return None
 
 

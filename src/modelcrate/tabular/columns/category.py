@@ -24,6 +24,8 @@ class Frequency(TableEncoding):
     """Each category owns an interval of [0, 1] as long as its share; ``starts`` and ``ends`` have shape (k,).
 
     ``noise``: a known cell lies about its interval's mean; with ``aside`` that number is drawn beside all others.
+    ``shadowed``: the original, read from its file, has a missing category overwrite all that come after it, in samples
+    of more rows than there are categories; a replay does as well.
     """
 
     tag: ClassVar[str] = "frequency"
@@ -35,6 +37,7 @@ class Frequency(TableEncoding):
     deviations: np.ndarray
     noise: bool
     aside: bool = False
+    shadowed: bool = False
 
     @classmethod
     def from_document(cls, fields: Fields) -> Frequency:
@@ -47,6 +50,7 @@ class Frequency(TableEncoding):
             deviations=fields.array("deviations", dtype="float64"),
             noise=fields.boolean("noise"),
             aside=fields.optional("aside", fields.boolean, False),
+            shadowed=fields.optional("shadowed", fields.boolean, False),
         )
         fields.finish()
         arrays = (found.starts, found.ends, found.means, found.deviations)
@@ -70,7 +74,7 @@ class Frequency(TableEncoding):
             "deviations": self.deviations,
             "noise": self.noise,
         }
-        return {**document, "aside": True} if self.aside else document
+        return document | {name: True for name in ("aside", "shadowed") if getattr(self, name)}
 
     def derived(self) -> list[tuple[str, int]]:
         return [("category", len(self.categories)), ("frequency", len(self.categories))]
@@ -82,6 +86,9 @@ class Frequency(TableEncoding):
     def reverse(self, columns: Sequence[np.ndarray], how: Reversal) -> np.ndarray:
         values = np.clip(columns[0].astype(np.float64), 0.0, 1.0)
         codes = np.searchsorted(self.starts, values, side="right") - 1  # NaN sorts last, as it does upstream
+        missing = self.categories.find(None) if self.shadowed and how.overflows else None
+        if missing is not None and len(codes) > len(self.categories):
+            codes = np.minimum(codes, missing)
         found = self.categories.take(codes)
         try:
             return found.astype(self.dtype)

@@ -30,6 +30,7 @@ from modelcrate.tabular.formats import read_pattern
 
 NONE_MISSING = "None"
 """The label of a row in which no cell is missing."""
+GUESSED = ("others", "all")
 NULLABLE = tuple(f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
 
 
@@ -39,7 +40,10 @@ class Ascending(Constraint):
 
     ``start`` names the modelled column of the lowest, ``distances`` those of the others, ``labels`` the column of the
     missing ones or None. ``dtype`` is that of the highest column. ``patterns``: for each column the format of its dates
-    where it holds texts, else None. ``matched``: dates of two formats are compared at the coarser one.
+    where it holds texts, else None. ``matched``: dates of two formats are compared at the coarser one. ``recent``: the
+    distances come back through the exponential of NumPy 2, whose last bit, a nanosecond of a date, is another.
+    ``guessed``: undone, the original reads each text of the lowest column on its own, the month first where that gives
+    one, for the ``others`` above it or for ``all`` columns.
     """
 
     tag: ClassVar[str] = "ascending"
@@ -52,6 +56,8 @@ class Ascending(Constraint):
     texts: bool
     patterns: tuple[str | None, ...]
     matched: bool
+    recent: bool = False
+    guessed: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -74,6 +80,8 @@ class Ascending(Constraint):
             texts=fields.boolean("texts"),
             patterns=tuple(patterns),
             matched=fields.boolean("matched"),
+            recent=fields.optional("recent", fields.boolean, False),
+            guessed=fields.optional("guessed", lambda name: fields.text(name, choices=GUESSED), None),
         )
         fields.finish()
         if len(found.distances) != len(names) - 1:
@@ -85,7 +93,7 @@ class Ascending(Constraint):
         return found
 
     def to_document(self) -> dict[str, Any]:
-        return {
+        found = {
             "type": self.tag,
             "columns": list(self.names),
             "start": self.start,
@@ -97,6 +105,8 @@ class Ascending(Constraint):
             "patterns": [{"pattern": pattern} for pattern in self.patterns],
             "matched": self.matched,
         }
+        found |= {"recent": True} if self.recent else {}
+        return found if self.guessed is None else {**found, "guessed": self.guessed}
 
     def is_valid(self, frame: pd.DataFrame) -> pd.Series:
         values = [self._values(frame, name, pattern) for name, pattern in zip(self.names, self.patterns, strict=True)]
@@ -131,9 +141,15 @@ class Ascending(Constraint):
         """Where ``texts``, the dates come back as ``datetime64[ns]``; the column's format makes texts of them."""
         frame = frame.rename(columns={self.start: self.names[0]})
         value = self._values(frame, self.names[0], self.patterns[0])
-        restored = {self.names[0]: value if self.texts else frame[self.names[0]].to_numpy()}
+        guessed = value
+        if self.texts and self.guessed is not None:
+            guessed = texts_as_moments(frame[self.names[0]], None, each=True)
+        lowest = guessed if self.guessed == "all" else value
+        given = frame[self.names[0]].to_numpy()  # between others it stays the text that it is
+        restored = {self.names[0]: lowest if self.texts and self.matched else given}
+        value = guessed
         for name, distance in zip(self.names[1:], self.distances, strict=True):
-            gap = expanded(numbers(frame, distance, dates=False).astype(np.float64), self.dtype)
+            gap = expanded(numbers(frame, distance, dates=False).astype(np.float64), self.dtype, recent=self.recent)
             value = self._above(value, gap, name)
             restored[name] = value
         lost = self._lost(frame)

@@ -127,10 +127,15 @@ def same_kind(first: np.ndarray, *others: np.ndarray) -> None:
             raise FormatError("a constraint compares a column of datetimes with one of numbers")
 
 
-def texts_as_moments(values: pd.Series | np.ndarray, pattern: str | None, *, cut: bool = False) -> np.ndarray:
-    """Dates that may be texts of this format as ``datetime64[ns]``; ``cut`` off to what the format tells."""
+def texts_as_moments(
+    values: pd.Series | np.ndarray, pattern: str | None, *, cut: bool = False, each: bool = False
+) -> np.ndarray:
+    """Dates that may be texts of this format as ``datetime64[ns]``; ``cut`` off to what the format tells.
+
+    Without a format pandas guesses one, of all cells alike or of ``each``.
+    """
     cells = values if isinstance(values, np.ndarray) else values.to_numpy()
-    moments = to_moments(cells, pattern)
+    moments = to_moments(cells, pattern, each=each)
     if cut and pattern is not None:
         moments = to_moments(to_text(moments, pattern), pattern)
     return moments

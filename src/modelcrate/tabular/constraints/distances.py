@@ -17,9 +17,13 @@ def compressed(difference: np.ndarray) -> np.ndarray:
         return np.asarray(np.log(difference + 1))
 
 
-def expanded(compressed: np.ndarray, dtype: str) -> np.ndarray:
-    """The difference again: rounded, except for a float64 column (a float32 column's is rounded as well)."""
-    difference = exp(compressed) - 1
+def expanded(compressed: np.ndarray, dtype: str, *, recent: bool = False) -> np.ndarray:
+    """The difference again: rounded, except for a float64 column (a float32 column's is rounded as well).
+
+    ``recent``: by the exponential function of NumPy 2, which is that of the installed one; else by that of NumPy 1.
+    """
+    with np.errstate(over="ignore"):
+        difference = (np.exp(compressed) if recent else exp(compressed)) - 1
     if dtype != "float64":
         difference = np.round(difference)
     return nanoseconds(difference) if dtype == DATETIME else difference

@@ -10,10 +10,14 @@ import pandas as pd
 
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
+from modelcrate.tabular import formats
 from modelcrate.tabular.constraints.base import Constraint, column_name, column_names, mask
 from modelcrate.tabular.constraints.casting import FLOATS, INTEGERS, numbers, read_dtype, restore
 
 _INCREMENT_LIMIT: Final = 2**53
+NUMBERS: Final = (*INTEGERS, *FLOATS)
+NULLABLE: Final = tuple(name for name in formats.NULLABLE if name != "boolean")
+"""Dtypes of pandas that have room for missing cells."""
 NEARLY: Final = float(np.finfo(np.float32).eps)
 """How far from 0 and 1 the model sees the parts of a one-hot row."""
 
@@ -40,7 +44,7 @@ class FixedIncrements(Constraint):
         found = cls(
             column=column_name(fields, "column"),
             increment=fields.integer("increment", minimum=1, maximum=_INCREMENT_LIMIT),
-            dtype=read_dtype(fields, choices=(*INTEGERS, *FLOATS)),
+            dtype=read_dtype(fields, choices=(*NUMBERS, *NULLABLE)),
             factor=fields.optional("factor", lambda name: column_name(fields, name), None),
         )
         fields.finish()
@@ -63,7 +67,9 @@ class FixedIncrements(Constraint):
         factors = self._numbers(frame, self.factor or self.column)
         with np.errstate(over="ignore"):
             values = np.round(factors) * self.increment if factors.dtype.kind == "f" else factors * self.increment
-        frame[self.column] = restore(values, self.dtype, self.column, lossy=self.factor is not None)
+        if self.dtype not in NULLABLE:  # these have room for missing cells, which the column's format puts there
+            values = restore(values, self.dtype, self.column, lossy=self.factor is not None)
+        frame[self.column] = values
         return frame if self.factor is None else frame.drop(columns=self.factor)
 
     def _numbers(self, frame: pd.DataFrame, column: str) -> np.ndarray:

@@ -191,6 +191,17 @@ def test_a_number_without_a_category_is_none_where_most_cells_were():
     assert fallbacks == [None]
 
 
+def test_categories_that_are_dates_are_refused_where_they_stand(tmp_path):
+    (tmp_path / "dtype.pkl").write_bytes(pickle.dumps(np.dtype("datetime64[ns]")))
+    top = root("dgan_long")
+    encoder = attributes(top["feature_outputs"].items()[1])["_encoder"]
+    ordinal = attributes(attributes(encoder)["ordinal_encoder"])
+    put(ordinal["mapping"].items()[0], "data_type", read_for_conversion(tmp_path / "dtype.pkl").root.node)
+    with pytest.raises(UnsupportedError, match=r"categories of dtype datetime64\[ns\]") as caught:
+        gretel_dgan.translate_saved(root_again(top))
+    assert caught.value.where == "model['feature_outputs'][1]._encoder"
+
+
 def in_zone(tmp_path: Path, zone: datetime.tzinfo) -> View:
     """The long model, its times in a zone."""
     moments = list(pd.date_range("2021-05-01", periods=6, freq="6h", tz=zone))

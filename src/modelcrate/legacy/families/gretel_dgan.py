@@ -25,6 +25,7 @@ from modelcrate.legacy.view import View
 from modelcrate.parts import SERIES
 from modelcrate.storage.component import ComponentData
 from modelcrate.tabular.cells import is_missing
+from modelcrate.tabular.series.variables import DTYPES as CATEGORY_DTYPES
 
 Document: TypeAlias = "dict[str, Any]"
 
@@ -224,6 +225,8 @@ def _encoding(output: View) -> Document:
     if encoder.class_name != (BINARY if kind == "BinaryEncodedOutput" else ONE_HOT):
         raise FormatError(f"an encoder that is {encoder.describe()}", where=encoder.path)
     learned = encoded(encoder)
+    if learned.dtype not in CATEGORY_DTYPES:
+        raise UnsupportedError(f"categories of dtype {learned.dtype}", where=encoder.path)
     if kind == "OneHotEncodedOutput":
         if learned.width != len(learned.categories):
             raise FormatError("a one-hot encoder whose columns are not its categories", where=encoder.path)

@@ -77,6 +77,13 @@ def rename(path: tuple[str, ...], old: str, new: str) -> Edit:
     return edit
 
 
+def add_network(document: Document, index: int) -> None:
+    """One component more, with weights of its own."""
+    name = f"weights/m{index}.safetensors"
+    document["members"][name] = document["members"][WEIGHTS]
+    document["components"][f"m{index}"] = {**document["components"]["net"], "weights": name, "state": None}
+
+
 def vectors() -> Iterator[Vector]:
     yield from valid()
     for name, data, clause, code, what in [*text_cases(), *version_cases()]:
@@ -137,6 +144,13 @@ def valid() -> Iterator[Vector]:
         deep = [deep]
     depth = base()
     depth["hyperparameters"] = {"deep": deep}  # 1 + 1 + 30 levels
+    most = base()
+    for index in range(61):
+        add_network(most, index)
+    most["components"]["net"]["type"] = "a." + "b" * 121 + "/9999"
+    most["hyperparameters"] = {"k" * 256: "t" * 65_536}
+    most["omitted"] = [{"what": "w", "where": "", "why": ""}] * 1023 + [{"what": "x" * 4096, "where": "", "why": ""}]
+    most["provenance"]["producer"] = {f"p{index}": "1" for index in range(255)} | {"P" + "x" * 63: ""}
     for name, document, algorithm, what in [
         ("empty", empty, "blake3", "no component and no member"),
         ("full", full, "sha256", "every field filled, sha256"),
@@ -144,6 +158,7 @@ def valid() -> Iterator[Vector]:
         ("newer-minor", newer, "blake3", "a newer minor version with fields that this one doesn't know"),
         ("long-names", names, "blake3", "names as long as they may be"),
         ("depth-32", depth, "blake3", "nested as deep as it may be"),
+        ("most", most, "blake3", "as many members, omissions, packages and characters as there may be"),
     ]:
         data = sealed(document, algorithm)
         parsed = json.loads(data)
@@ -512,9 +527,7 @@ def field_cases() -> Iterator[EditCase]:
 
     def many(document: Document) -> None:
         for index in range(62):
-            name = f"weights/m{index}.safetensors"
-            document["members"][name] = document["members"][WEIGHTS]
-            document["components"][f"m{index}"] = {**document["components"]["net"], "weights": name, "state": None}
+            add_network(document, index)
 
     yield "members-65", many, "9.1", "LIMIT", "65 members with the manifest"
     yield (
@@ -523,6 +536,13 @@ def field_cases() -> Iterator[EditCase]:
         "2.7",
         "FORMAT",
         "a package name with dots and slash",
+    )
+    yield (
+        "producer-257",
+        put("provenance", "producer", value={f"p{index}": "1" for index in range(257)}),
+        "3.7",
+        "FORMAT",
+        "257 packages",
     )
     yield (
         "producer-number",
@@ -547,6 +567,13 @@ def relation_cases() -> Iterator[EditCase]:
         "a member of no component",
     )
     yield "member-unlisted", drop("members", STATE), "3.4", "FORMAT", "a component's member that is not listed"
+    yield (
+        "manifest-listed",
+        put("members", "manifest.json", value={"size": 1, "digest": digest(b"x", "blake3")}),
+        "2.4",
+        "FORMAT",
+        "a manifest that lists itself",
+    )
 
     def twice(document: Document) -> None:
         document["components"]["other"] = dict(document["components"]["net"])

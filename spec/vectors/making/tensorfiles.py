@@ -97,6 +97,13 @@ def valid() -> Iterator[Vector]:
         "metadata, blanks inside of text",
         expected={"tensors": {"w": entry("U8", [1], b"\7")}, "metadata": {"format": "pt", "é": "é x"}},
     )
+    yield Vector(
+        "tensors",
+        "rank-8",
+        one(f'"w":{tensor("U8", [1, 2, 1, 1, 1, 1, 1, 1], 0, 2)}', b"\7\10"),
+        "as many dimensions as there may be",
+        expected={"tensors": {"w": entry("U8", [1, 2, 1, 1, 1, 1, 1, 1], b"\7\10")}, "metadata": {}},
+    )
     name = "!" + "x" * 510 + "~"
     yield Vector(
         "tensors",

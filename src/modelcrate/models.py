@@ -14,7 +14,7 @@ from modelcrate.crate import Crate
 from modelcrate.crate import open as open_crate
 from modelcrate.crate_writer import Form, write_crate
 from modelcrate.device_errors import device_errors
-from modelcrate.errors import UnsupportedError, UsageError
+from modelcrate.errors import ModelcrateError, UnsupportedError, UsageError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest
 from modelcrate.format.manifest import Manifest
 from modelcrate.limits import DEFAULT, Limits
@@ -138,7 +138,14 @@ def save(
     Raises UnsupportedError or UsageError that says what to write for anything else, and as
     :func:`modelcrate.crate_writer.write_crate`.
     """
-    parts = _take_apart(model)
+    try:
+        parts = _take_apart(model)
+    except ModelcrateError:
+        raise
+    except Exception as error:  # the caller's own objects take part, and may raise whatever they like
+        kind, raised = (type.__getattribute__(type(it), "__name__") for it in (model, error))
+        what = f"it raised {raised} while it was looked at"
+        raise UnsupportedError(what, where=kind, hint="the error behind this one says more") from error
     return write_crate(
         path,
         components=parts.components,

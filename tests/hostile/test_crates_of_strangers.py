@@ -6,20 +6,23 @@ import io
 import pickle
 import zipfile
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import modelcrate
 from modelcrate.disclosure import disclosed_by
-from modelcrate.errors import FormatError, UnsupportedError
+from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError
 from modelcrate.legacy.export import export
 from modelcrate.tabular.draws import CounterDraws, Reversal
 from modelcrate.tabular.table import Table
+from modelcrate.tabular.transformer import Transformer
 
 NUMBER: dict[str, Any] = {"type": "number", "dtype": "float64", "missing": None, "digits": None, "learns_digits": False,
                           "minimum": None, "maximum": None}  # fmt: skip
@@ -91,3 +94,87 @@ def test_one_storage_of_two_dtypes_is_not_for_torch(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="as different types"):
         export(source, tmp_path / "out.pt", to="torch")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mixed.crate", "mixed.pt"]
+
+
+def test_what_a_constraint_can_not_do_is_told_with_its_columns() -> None:
+    """Its document is right, and the table has other cells than it wants."""
+    positive = {"type": "positive", "column": "a", "difference": "b", "strict": False, "dtype": "float64"}
+    made = table(NUMBER, constraints={"constraints": [positive], "applied": [False]})
+    frame = pd.DataFrame({"a": [object(), object()]})
+    with pytest.raises(FormatError) as caught:
+        made.constraints.filter_valid(frame)
+    assert caught.value.where == "constraint 'positive' on a"
+
+
+def test_categories_that_are_none_of_their_dtype() -> None:
+    """A document whose every field is right by itself."""
+    binary = {"type": "binary", "dtype": "int64", "digits": 2, "categories": ["a", "b"], "fallbacks": []}
+    columns = [{"name": "a", "dtype": "int64", "encoding": binary}]
+    made = Transformer.from_document({"columns": columns}, "transformer")
+    with pytest.raises(FormatError, match="transformer column 'a'"):
+        made.inverse(np.ones((2, 2), dtype=np.float32), Reversal(draws=CounterDraws(1, 1)))
+
+
+# -- live objects
+
+
+class Trouble(Exception):
+    """Whatever a stranger's object raises."""
+
+
+def trouble(*_: Any, **__: Any) -> Any:
+    raise Trouble
+
+
+class LyingClass:
+    __class__ = property(lambda _: dict)  # type: ignore[assignment]
+
+
+class RaisingClass:
+    __class__ = property(trouble)  # type: ignore[assignment]
+
+
+class RaisingMeta(type):
+    def __getattribute__(cls, name: str) -> Any:
+        return trouble() if name in ("__module__", "__name__") else super().__getattribute__(name)
+
+
+class RaisingKind(metaclass=RaisingMeta):
+    pass
+
+
+class RaisingMapping(dict[str, Any]):
+    values = trouble
+
+
+class RaisingTensor(torch.Tensor):
+    __torch_function__ = classmethod(trouble)  # type: ignore[assignment]
+
+
+def changed_linear(**changes: Any) -> torch.nn.Module:
+    module = torch.nn.Linear(2, 2)
+    vars(module).update(changes)
+    return module
+
+
+LIVE: dict[str, Callable[[], object]] = {
+    "a class that lies": LyingClass,
+    "a class that raises": RaisingClass,
+    "a metaclass that raises": RaisingKind,
+    "a mapping that raises": lambda: RaisingMapping(a=1),
+    "a tensor that raises": lambda: changed_linear(_buffers={"b": torch.zeros(2).as_subclass(RaisingTensor)}),
+    "a number as a parameter": lambda: changed_linear(_parameters={"weight": 5}),
+    "no parameters": lambda: changed_linear(_parameters=None),
+    "a number as a module": lambda: changed_linear(_modules={"x": 3}),
+    "a number as a name": lambda: changed_linear(_modules={3: torch.nn.Identity()}),
+    "a nested tensor": lambda: {"a": torch.nested.nested_tensor([torch.ones(1)])},
+}
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("name", LIVE)
+def test_whatever_a_live_object_does_is_an_error_of_ours(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelcrateError) as caught:
+        modelcrate.save(LIVE[name](), tmp_path / "live.crate")
+    assert caught.value.where
+    assert not list(tmp_path.iterdir())

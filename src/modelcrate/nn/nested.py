@@ -98,8 +98,9 @@ def check_tensor(tensor: torch.Tensor, *, where: str) -> None:
     """Refuse, with UnsupportedError, a tensor that has no plain dense bytes or a dtype that no crate can hold."""
     if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
         raise UnsupportedError(f"a tensor of the class {type(tensor).__name__} can't be kept", where=where)
-    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-        kind = "meta" if tensor.is_meta else "quantised" if tensor.is_quantized else str(tensor.layout)
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_nested:
+        kinds = {"meta": tensor.is_meta, "quantised": tensor.is_quantized, "nested": tensor.is_nested}
+        kind = next((kind for kind, holds in kinds.items() if holds), str(tensor.layout))
         raise UnsupportedError(f"a {kind} tensor can't be kept", where=where)
     if tensor.dtype not in STORED_NAMES:
         raise UnsupportedError(f"a tensor of dtype {name_of(tensor.dtype)} can't be kept", where=where)

@@ -104,7 +104,11 @@ class Transformer:
             if sigmas is not None and column.encoding.activations[0][1] == TANH:
                 span = span.astype(np.float64)
                 span[:, 0] += sigmas[start] * how.draws.normal(len(span))
-            decoded[column.name] = column.encoding.decode(span, how)
+            try:
+                decoded[column.name] = column.encoding.decode(span, how)
+            except (TypeError, ValueError, OverflowError) as error:  # texts, say, as categories of a whole number
+                what = f"categories that are no {column.dtype}: {error}"
+                raise FormatError(what, where=f"transformer column {column.name!r}") from error
             start = stop
         shared = _shared_dtype(decoded)
         return {column.name: _cast(decoded[column.name], shared, column, how) for column in self.columns}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -96,7 +98,8 @@ class ConstraintSet:
             if self.stages and not applied:  # it only refuses rows, of the table before all the others
                 continue
             try:
-                frame = constraint.transform(frame)
+                with _placed(constraint):
+                    frame = constraint.transform(frame)
             except MissingColumns:
                 frame = frame.drop(columns=[column for column in constraint.columns if column in frame.columns])
         return frame
@@ -104,12 +107,13 @@ class ConstraintSet:
     def reverse_transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Generated rows in the columns of the original table; with stages only those that obey, with their labels."""
         for position in reversed(range(len(self.constraints))):
-            if self.applied[position]:
-                frame = self.constraints[position].reverse_transform(frame)
+            with _placed(self.constraints[position]):
+                if self.applied[position]:
+                    frame = self.constraints[position].reverse_transform(frame)
+                    if self.stages:
+                        frame = self.stages[position].write(frame)
                 if self.stages:
-                    frame = self.stages[position].write(frame)
-            if self.stages:
-                frame = self.constraints[position].filter_valid(frame)
+                    frame = self.constraints[position].filter_valid(frame)
         return frame
 
     def filter_valid(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -118,5 +122,18 @@ class ConstraintSet:
         With stages they obey already, and some constraints are about columns that are no more.
         """
         for constraint in () if self.stages else self.constraints:
-            frame = constraint.filter_valid(frame)
+            with _placed(constraint):
+                frame = constraint.filter_valid(frame)
         return frame
+
+
+@contextmanager
+def _placed(constraint: Constraint) -> Iterator[None]:
+    """Errors that say of no place are of this constraint."""
+    try:
+        yield
+    except FormatError as error:
+        if error.where is not None:
+            raise
+        where = f"constraint {constraint.tag!r} on {', '.join(constraint.columns)}"
+        raise FormatError(error.what, where=where, hint=error.hint) from error

@@ -213,7 +213,8 @@ class _Faker:
         # the name is one of the closed table, which from_document and this check see to
         able = [faker for faker in self.fakers if provider in KNOWN and hasattr(faker, provider)]
         if not able:
-            raise UnsupportedError(f"the installed Faker has no provider {provider!r} for these locales")
+            what = f"the installed Faker has no provider {provider!r} for these locales"
+            raise UnsupportedError(what, where="source")
         make = getattr(able[0] if len(able) == 1 else self.first.choice(able), provider)
         try:
             if not distinct:
@@ -226,7 +227,7 @@ class _Faker:
                     return _joined(value)
             make(**dict(keywords))  # the original draws once more before it gives up
         except Exception as error:  # some providers raise nothing more specific
-            raise UnsupportedError(f"Faker can't make values of {provider!r}: {error}") from None
+            raise UnsupportedError(f"Faker can't make values of {provider!r}: {error}", where="source") from None
         raise Exhausted
 
 

@@ -42,8 +42,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--allow", action="append", default=[], metavar="MODULE.NAME", help="trust this name as well (repeatable)"
     )
     parser.add_argument("--workers", type=_count, metavar="N", help="processes; 0 for none (default: one a processor)")
-    parser.add_argument("--seconds", type=_positive, metavar="S", help="time limit a file (default: 60 of several)")
-    parser.add_argument("--memory", type=_positive, metavar="MIB", help="memory limit a file in a batch (default: 512)")
+    parser.add_argument(
+        "--seconds",
+        type=_positive,
+        metavar="S",
+        help="time limit for each file (default: 120 for one, 60 each for several)",
+    )
+    parser.add_argument(
+        "--memory", type=_positive, metavar="MIB", help="memory limit for each of several files (default: 512)"
+    )
     parser.set_defaults(run=run)
 
 

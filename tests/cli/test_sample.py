@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import pty
@@ -63,6 +64,10 @@ def test_counts_are_an_object_and_its_keys_are_read_as_values_are(crate, capsys)
         (["--condition", 'colour={"red": -5}'], "numbers of rows"),
         (["--condition", 'colour={"red": true}'], "numbers of rows"),
         (["--condition", "colour={}"], "numbers of rows"),
+        (["--condition", 'age={"1": 2, "1.0": 3}'], "same cell twice"),
+        (["-n", "5", "--condition", "colour=red", "--condition", "colour=green"], "two values for one column"),
+        (["--known", "http://127.0.0.1:9/known.csv"], "can't read the known columns"),
+        (["--known", "s3://bucket/known.csv"], "can't read the known columns"),
         (["--condition", 'colour={"red": 1}', "--condition", 'vip={"true": 1}'], "cells meet"),
         (["-n", "5", "--condition", "color=red"], "did you mean 'colour'"),
         (["-n", "5", "--condition", "colour=gren"], "did you mean 'green'"),
@@ -102,6 +107,14 @@ def test_too_few_rows_are_a_warning_of_one_line(crate, capsys, monkeypatch):
     assert found["age"].tolist() == [30]
     assert errors.count("\n") == 1
     assert errors.startswith("warning: only 1 of 2 rows")
+
+
+def test_H8_a_table_of_known_columns_is_read_as_it_is(crate, tmp_path, capsys):
+    """pandas would unpack it for its name: a small file then takes any amount of memory."""
+    packed = tmp_path / "known.csv.gz"
+    packed.write_bytes(gzip.compress(b"colour\nred\n"))
+    assert main(["sample", crate("mixed"), "--known", str(packed), "--seed", "1"]) == 2
+    assert "known columns" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals are those of POSIX")

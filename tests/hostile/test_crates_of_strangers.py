@@ -19,7 +19,7 @@ import torch
 import modelcrate
 from modelcrate.disclosure import disclosed_by
 from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError
-from modelcrate.legacy.export import export
+from modelcrate.legacy.export import _weights, export
 from modelcrate.tabular.draws import CounterDraws, Reversal
 from modelcrate.tabular.table import Table
 from modelcrate.tabular.transformer import Transformer
@@ -113,6 +113,15 @@ def test_categories_that_are_none_of_their_dtype() -> None:
     made = Transformer.from_document({"columns": columns}, "transformer")
     with pytest.raises(FormatError, match="transformer column 'a'"):
         made.inverse(np.ones((2, 2), dtype=np.float32), Reversal(draws=CounterDraws(1, 1)))
+
+
+def test_ties_that_are_none_are_left_out_of_an_export(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 2)
+    modelcrate.save(torch.nn.Sequential(layer, layer).train(), tmp_path / "net.crate")
+    with modelcrate.open(tmp_path / "net.crate") as crate:
+        (part,) = crate.values()
+        part.state["ties"] = {"a": [], "b": {}, "c": None, "d": "0.weight"}
+        assert set(_weights(part)) == {"0.weight", "0.bias", "d"}
 
 
 # -- live objects

@@ -81,6 +81,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
     counted = [known for _, known in options.condition or [] if isinstance(known, dict)]
     if (options.rows is None) == (options.known is None and not counted):
         raise UsageError("say how many rows with -n, with counts in --condition, or with --known, in one of these ways")
+    columns = [column for column, _ in options.condition or []]
+    for column in {column for column in columns if columns.count(column) > 1}:
+        raise UsageError("two values for one column", where=f"--condition {column}")
     target = None if options.output == "-" else Path(options.output)
     if target is not None and target.suffix.lower() not in (".csv", ".parquet"):
         raise UsageError(f"no table format is known by the name {target.suffix!r}", hint="use .csv or .parquet")
@@ -148,7 +151,10 @@ def _condition(text: str) -> tuple[str, object]:
         raise argparse.ArgumentTypeError("expected COLUMN=VALUE")
     found = _cell(value)
     if isinstance(found, dict):
-        found = {_cell(cell): count for cell, count in found.items()}
+        counts = {_cell(cell): count for cell, count in found.items()}
+        if len(counts) != len(found):
+            raise argparse.ArgumentTypeError("the same cell twice")
+        found = counts
         if not found or any(type(count) is not int or count < 0 for count in found.values()):
             raise argparse.ArgumentTypeError('expected numbers of rows, as in COLUMN={"green": 100, "red": 50}')
     return column, found
@@ -165,7 +171,8 @@ def _known_columns(path: str) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        return pd.read_csv(path)
+        with open(path, "rb") as stream:  # pandas alone would fetch addresses and unpack archives
+            return pd.read_csv(stream)
     except ModelcrateError:
         raise
     except OSError as error:

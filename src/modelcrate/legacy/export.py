@@ -179,7 +179,7 @@ def _weights(component: Any) -> OrderedDict[str, torch.Tensor]:
     found = OrderedDict(component.tensors)
     state = component.state if component.has_state else {}
     for name, kept in (state.get("ties") or {}).items() if type(state.get("ties")) is dict else ():
-        if kept in found and type(name) is str:
+        if type(name) is str and type(kept) is str and kept in found:
             found[name] = found[kept]
     return found
 

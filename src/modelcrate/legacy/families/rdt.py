@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.families.copulas import distribution
 from modelcrate.legacy.families.known import cell, cells, dtype_name, refuse_unknown, trained_dtype, unboxed
+from modelcrate.legacy.values.setorder import set_order
 from modelcrate.legacy.view import View
 
 Document: TypeAlias = "dict[str, Any]"
@@ -236,7 +237,8 @@ def binary(view: View) -> Document:
     proxy = view["_nan_proxy"]
     missing = None if proxy.is_none() else proxy.text()
     handler = view["handle_rounding_nan"]
-    fallbacks = [] if handler.is_none() else [cell(item) for item in view["_mode_values"].items()]
+    # of several modes the original draws one by its place in a set
+    fallbacks = [] if handler.is_none() else set_order([cell(item) for item in view["_mode_values"].items()])
     if not handler.is_none() and handler.text() != "mode":
         raise UnsupportedError(f"an unknown handler of missing values {handler.text()!r}", where=handler.path)
     return {

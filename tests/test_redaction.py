@@ -59,6 +59,52 @@ def test_a_legacy_file_is_redacted_on_its_way(tmp_path: Path) -> None:
     assert done.undisclosed is not None
 
 
+def ends(crate: Path) -> dict[str, tuple[float, float]]:
+    """Where the truncated distributions of a copula begin and end."""
+    with modelcrate.open(crate) as opened:
+        columns = opened["joint"].state["columns"]
+    given = {column["name"]: column["distribution"] for column in columns}
+    return {
+        name: (one["loc"] + one["low"] * one["scale"], one["loc"] + one["high"] * one["scale"])
+        for name, one in given.items()
+        if one["type"] == "truncated_normal"
+    }
+
+
+def test_the_ends_of_distributions_are_the_least_and_greatest_values_and_go_too(tmp_path: Path) -> None:
+    whole = converted("sdv17/copula_default", tmp_path)
+    done = redact(whole, tmp_path / "b.crate", "min-max")
+    moved = next(item.where for item in done.omitted if "distributions" in item.what).split(", ")
+    before, after = ends(whole), ends(tmp_path / "b.crate")
+    assert set(moved) <= set(before)
+    for name in moved:
+        (least, greatest), (lower, upper) = before[name], after[name]
+        assert lower <= least + 1e-6 * (greatest - least)
+        assert upper >= greatest - 1e-6 * (greatest - least)
+        assert upper - lower < 1.5 * (greatest - least)
+        assert (least, greatest) != (lower, upper)
+        step = 10.0 ** np.floor(np.log10((upper - lower) / 10))  # at most two digits are left of each
+        for end in (lower, upper):
+            assert end / step == pytest.approx(round(end / step), abs=1e-6)
+    rows, redacted = (modelcrate.load(path).sample(300, seed=1) for path in (whole, tmp_path / "b.crate"))
+    assert (rows.dtypes == redacted.dtypes).all()
+
+
+@pytest.mark.parametrize("case", ["sdv17/copula_default", "actgan/mixed"])
+def test_what_is_redacted_already_stays_as_it_is(case: str, tmp_path: Path) -> None:
+    once = tmp_path / "once.crate"
+    redact(converted(case, tmp_path), once, "min-max,rare-categories=40/600")
+    assert not redact(once, tmp_path / "twice.crate", "min-max,rare-categories=40/600").omitted
+    assert once.read_bytes() == (tmp_path / "twice.crate").read_bytes()
+
+
+def test_the_two_values_of_a_boolean_column_are_of_nobody(tmp_path: Path) -> None:
+    whole = converted("ctgan/0_12_1_tvae_mixed", tmp_path)
+    with pytest.raises(UnsupportedError) as refused:
+        redact(whole, tmp_path / "r.crate", "rare-categories=5/700")
+    assert "vip" not in str(refused.value)
+
+
 def test_the_same_redaction_gives_the_same_bytes(tmp_path: Path) -> None:
     whole = converted("actgan/mixed", tmp_path)
     for name in ("a.crate", "b.crate"):
@@ -79,7 +125,7 @@ def test_categories_whose_frequency_is_not_known_all_go(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("case", "what", "error", "says"),
     [
-        ("ctgan/0_12_1_tvae_mixed", "rare-categories=5/700", UnsupportedError, "vip"),
+        ("ctgan/0_12_1_tvae_mixed", "rare-categories=5/700", UnsupportedError, "code"),
         ("actgan/constraint_combos", "rare-categories=100000/600", UnsupportedError, "every category is rare"),
         ("ctgan/0_12_1_mixed", "min-max, everything", UsageError, "everything"),
         ("dgan/dgan_wide", "min-max", UnsupportedError, "only crates of tables"),

@@ -6,6 +6,8 @@ The network stays as it is: it may have learnt what is taken out of the state do
 from __future__ import annotations
 
 import copy
+import itertools
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -30,6 +32,7 @@ HOW: Final = "min-max, rare-categories=5, rare-categories=5/2000 or rare-categor
 _RARE: Final = re.compile(
     r"rare-categories=([0-9]{1,9})(?:/([0-9]{1,12}))?|rare-categories=([0-9]{1,3}(?:\.[0-9]{1,6})?)%"
 )
+_STAND_IN: Final = re.compile(r"\(rare [0-9]{1,7}\)")
 _BOUNDS: Final = ("minimum", "maximum", "bounds")
 ROWS_LIMIT: Final = 10_000_000
 """Rows of a training table that shares are tried to be explained with."""
@@ -41,6 +44,10 @@ EXACT: Final = 1e-7
 """How far a number of rows may miss a whole one where the rows are looked for."""
 RELATIVE: Final = 1e-11
 """What the rounding of shares adds to that, relatively."""
+NEAR: Final = 0.01
+"""A centre or a scale this near to an end, or to the range, tells it; as a part of the range."""
+SAME: Final = 1e-6
+"""Ends this near to round numbers are round, as a part of the range; copulas adds 1e-7 to both."""
 WHOLE: Final = 1e-3
 """How far it may where they are known."""
 
@@ -146,6 +153,13 @@ def _redacted(crate: Crate, documents: dict[str, dict[str, Any]], redaction: Red
                 where=", ".join(sorted(columns)),
                 why="redacted; sampled numbers are no longer kept inside of the range of the training data",
             )
+        moved = {column for document in documents.values() for column in _blunted(document)}
+        if moved:
+            yield Omission(
+                what="the ends of distributions",
+                where=", ".join(sorted(moved)),
+                why="redacted; moved outwards to round numbers, and sampled numbers may lie a little further out",
+            )
     if redaction.count is not None or redaction.share is not None:
         rare = _rare(documents, redaction)
         counted = {column for column, _, shares in _categorical(documents) if shares is not None}
@@ -186,6 +200,47 @@ def _unbounded(document: Any) -> Iterator[str]:
                     value[key] = None
 
 
+def _blunted(document: Any) -> Iterator[str]:
+    """Move the ends of distributions, which are the least and greatest values seen; the columns that had any.
+
+    A truncated normal distribution tells them in scales from its centre, which may be one of them as well.
+    """
+    for value, column in _maps(document):
+        family = value.get("type")
+        if family not in ("uniform", "truncated_normal"):
+            continue
+        loc, scale = value["loc"], value["scale"]
+        low, high = (0.0, 1.0) if family == "uniform" else (value["low"], value["high"])
+        least, greatest = loc + low * scale, loc + high * scale
+        lower, upper = _outwards(least, greatest)
+        if max(least - lower, upper - greatest) <= SAME * (upper - lower):
+            continue
+        near = NEAR * (greatest - least)
+        if abs(scale - (greatest - least)) <= near:
+            scale = upper - lower
+        if abs(loc - least) <= near:
+            loc = lower
+        elif abs(loc - greatest) <= near:
+            loc = upper
+        value.update(loc=loc, scale=scale)
+        if family == "truncated_normal":
+            value.update(low=(lower - loc) / scale, high=(upper - loc) / scale)
+        yield column
+
+
+def _outwards(least: float, greatest: float) -> tuple[float, float]:
+    """The next round numbers outside of both, a tenth to a fifth of their distance apart; round ones stay."""
+    while greatest > least:
+        slack = SAME * (greatest - least)
+        power = 10.0 ** math.floor(math.log10((greatest - least - slack) / 10.0))
+        step = next(power * digit for digit in (1, 2, 5, 10) if power * digit >= (greatest - least - slack) / 10.0)
+        found = math.floor((least + slack) / step) * step, math.ceil((greatest - slack) / step) * step
+        if max(abs(found[0] - least), abs(found[1] - greatest)) <= slack:
+            return found
+        least, greatest = found
+    return least, greatest
+
+
 def _rare(documents: Mapping[str, dict[str, Any]], redaction: Redaction) -> dict[str, dict[str, str]]:
     """By column: what stands in for each rare category. Raises :class:`UnsupportedError` where that has no sense."""
     found: dict[str, dict[str, str]] = {}
@@ -200,7 +255,7 @@ def _rare(documents: Mapping[str, dict[str, Any]], redaction: Redaction) -> dict
         else:
             rows = _rows(documents) if rows is None else rows
             rare = [code for code, count in enumerate(_counts(shares, rows)) if round(count) < (redaction.count or 0)]
-        rare = [code for code in rare if not _is_missing(categories[code])]
+        rare = [code for code in rare if not _says_nothing(categories[code])]
         if not rare:
             continue
         if any(type(categories[code]) is not str for code in rare):
@@ -208,7 +263,9 @@ def _rare(documents: Mapping[str, dict[str, Any]], redaction: Redaction) -> dict
         elif shares is not None and len(rare) == len(categories):
             senseless.append(f"{column!r} (every category is rare)")
         else:
-            found[column] = {categories[code]: f"(rare {number})" for number, code in enumerate(rare, start=1)}
+            names = (f"(rare {number})" for number in itertools.count(1))
+            free = (name for name in names if name not in categories)
+            found[column] = {categories[code]: next(free) for code in rare}
     constrained = _constrained(documents) & set(found)
     senseless += [f"{column!r} (a constraint lists its values)" for column in sorted(constrained)]
     if senseless:
@@ -325,6 +382,14 @@ def _replace(document: Any, rare: Mapping[str, Mapping[str, str]]) -> None:
             if isinstance(value.get(key), list) and column in rare:
                 stands = rare[column]
                 value[key] = [stands.get(item, item) if type(item) is str else item for item in value[key]]
+
+
+def _says_nothing(value: object) -> bool:
+    """Whether a category is of no row: a missing cell, one of the two that any boolean column has, or a stand-in."""
+    import numpy as np
+
+    stands = isinstance(value, str) and _STAND_IN.fullmatch(value) is not None
+    return stands or isinstance(value, (bool, np.bool_)) or _is_missing(value)
 
 
 def _is_missing(value: object) -> bool:

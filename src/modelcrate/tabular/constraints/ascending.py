@@ -124,8 +124,8 @@ class Ascending(Constraint):
         for name, (low, high) in zip(self.distances, itertools.pairwise(range(len(values))), strict=True):
             first, second = self._matched(values[low], values[high], self.patterns[low], self.patterns[high])
             frame[name] = compressed(second - first)
-        if self.labels is not None:
-            missing = np.stack([np.isnan(each) for each in values], axis=1)
+        missing = np.stack([np.isnan(each) for each in values], axis=1)
+        if self.labels is not None and missing.any():  # known cells that are all there tell nothing of the labels
             frame[self.labels] = pd.Series(
                 [
                     ", ".join(itertools.compress(self.names, row.tolist())) if row.any() else NONE_MISSING

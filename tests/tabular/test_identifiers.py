@@ -141,3 +141,9 @@ def test_a_hostile_pattern_costs_nothing(pattern):
 def test_a_malformed_document_is_refused(document):
     with pytest.raises(FormatError):
         read(document)
+
+
+def test_cells_that_stand_in_for_keys_begin_anew_where_the_pattern_ends():
+    assert read({"kind": "text", "pattern": "[ab]"}).stand_in(5).tolist() == ["a", "b", "a", "b", "a"]
+    assert read({"kind": "text", "pattern": "[0-9]"}).stand_in(3).tolist() == ["0", "1", "2"]
+    assert read({"kind": "integer"}).stand_in(3).tolist() == [0, 1, 2]

@@ -13,7 +13,7 @@ import pandas as pd
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
 from modelcrate.tabular.anonymisation import Anonymiser
-from modelcrate.tabular.cells import column_of, read_dtype, read_name
+from modelcrate.tabular.cells import as_objects, column_of, read_dtype, read_name
 from modelcrate.tabular.formats import CellFormat
 from modelcrate.tabular.identifiers import Identifiers
 from modelcrate.tabular.sources import Source, read_source
@@ -83,14 +83,14 @@ class Field:
         found += [] if self.format is None else self.format.derived()
         return [(self.name, kind, count) for kind, count in found]
 
-    def finish(self, values: pd.Series | None, rows: int, random: Random) -> pd.Series:
+    def finish(self, values: pd.Series | None, rows: int, random: Random, *, counted: bool = True) -> pd.Series:
         """The field's cells in its own dtype; missing cells widen it as they do in pandas.
 
-        ``values`` are what the model and the constraints gave, or None. Raises :class:`FormatError` where a field that
-        is no key got none, or cells that do not fit the dtype.
+        ``values`` are what the model and the constraints gave, or None. ``counted``: keys are distinct. Raises
+        :class:`FormatError` where a field that is no key got none, or cells that do not fit the dtype.
         """
         if self.identifiers is not None and values is None:
-            values = self.identifiers.make(rows)
+            values = self.identifiers.make(rows) if counted else self.identifiers.stand_in(rows)
         elif self.anonymiser is not None:
             made = column_of(self.anonymiser.values(rows, random=random))
             values = pd.Series(made, index=None if values is None else values.index, dtype=object)
@@ -116,6 +116,8 @@ class Field:
         return pd.Series(cells, index=values.index, dtype=cells.dtype)
 
     def _cast(self, cells: np.ndarray) -> np.ndarray:
+        if cells.dtype.kind == "M" and self.dtype.kind == "O":
+            cells = as_objects(cells)
         lost = pd.isna(cells)
         if not lost.any():
             return cells.astype(self.dtype)
@@ -125,13 +127,13 @@ class Field:
         return found
 
 
-def _widened(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
-    if dtype.kind in "fMO":
 def _as_made(values: pd.Series) -> pd.Series:
     """Made-up cells that do not fit the column's dtype, texts where numbers were: sdv leaves them as they are."""
     return values.astype(object).where(values.notna(), np.nan)
 
 
+def _widened(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    if dtype.kind in "fMO":
         return dtype
     return np.dtype(np.float64 if dtype.kind in "iu" else object)
 

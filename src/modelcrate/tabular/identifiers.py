@@ -91,6 +91,13 @@ class Identifiers:
             )
         return pd.Series(texts.span(start, start + count), dtype=object)
 
+    def stand_in(self, count: int) -> pd.Series:
+        """``count`` cells of the kind, from the first on and over again where the pattern has fewer."""
+        if self.pattern is None:
+            return self.make(count)
+        size = enumerate_pattern(self.pattern, where="identifiers").size
+        return pd.Series(np.resize(self.make(min(count, size)).to_numpy(), count), dtype=object)
+
 
 class Texts:
     """An ordered, finite family of texts, addressed by number; ``longest`` is a bound on their length."""

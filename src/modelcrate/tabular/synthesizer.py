@@ -195,7 +195,7 @@ class Synthesizer(HoldsCallback):
                 for name, value in known.items():
                     modelled[name] = np.full(len(matrix), value, dtype=object if isinstance(value, str) else None)
             random = Random(f"{key} {stream} {number}")
-            yield self.table.reverse(modelled, len(matrix), how, random, session)
+            yield self.table.reverse(modelled, len(matrix), how, random, session, counted=False)
 
     def refuse_unseen(self, known: Mapping[str, object]) -> None:
         """Raise UsageError, with the nearest there are, for a modelled cell that no row can have."""

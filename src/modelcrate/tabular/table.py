@@ -141,12 +141,16 @@ class Table:
         random: Random,
         session: Session | None = None,
         known: Mapping[str, object] | None = None,
+        *,
+        counted: bool = True,
     ) -> pd.DataFrame:
         """Modelled columns of shape (rows,) as rows of the original table, keys counted from 0.
 
-        ``random`` decides made-up cells alone. ``session`` makes the cells of fields that have a source, those of
-        ``known`` aside; without it these fields are left out. Rows that a constraint refuses while it is undone are
-        not there; the others keep their labels. Raises :class:`FormatError` where a field gets no values.
+        With ``counted=False`` keys stand in for those that :meth:`renumber` gives the rows that are wanted: a pattern
+        may have enough keys for these and not for all. ``random`` decides made-up cells alone. ``session`` makes the
+        cells of fields that have a source, those of ``known`` aside; without it these fields are left out. Rows that a
+        constraint refuses while it is undone are not there; the others keep their labels. Raises :class:`FormatError`
+        where a field gets no values.
         """
         frame = self.decode(modelled, rows, how, session)
         made = {} if session is None else session.made(rows, known or {})
@@ -160,7 +164,7 @@ class Table:
                 if field.name not in made:
                     continue
                 values = made[field.name].loc[frame.index]
-            cells[field.name] = field.finish(values, rows, random)
+            cells[field.name] = field.finish(values, rows, random, counted=counted)
         return pd.DataFrame(
             {name: values.set_axis(frame.index) for name, values in cells.items()},
             index=frame.index,

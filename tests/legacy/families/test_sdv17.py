@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import pickle
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from modelcrate.legacy.graph import Call, Dict
 from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.view import View
 from modelcrate.tabular.copula.distribution import Quantiles
+from modelcrate.tabular.fields import Field
+from modelcrate.tabular.identifiers import Identifiers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).resolve().parents[3]
@@ -310,6 +313,41 @@ def test_models_that_were_not_fitted_are_refused():
         replace(view, _model=None)
         with pytest.raises(UnsupportedError, match="not fitted"):
             translate(view)
+
+
+@pytest.mark.parametrize("name", ["copula_default", "tvae"])
+def test_a_key_has_enough_texts_for_the_rows_that_are_wanted_not_for_those_made_at_once(name, crate_of):
+    model = modelcrate.load(crate_of(name))
+    key = Field(
+        name="key", kind="key", whole=False, dtype=np.dtype(object), identifiers=Identifiers(pattern="[a-c][0-9]"),
+        anonymiser=None,
+    )  # fmt: skip
+    model.table = dataclasses.replace(model.table, fields=(*model.table.fields, key))
+    rows = model.sample(30, seed=1)
+    assert sorted(rows["key"]) == [f"{letter}{digit}" for letter in "abc" for digit in range(10)]
+    with pytest.raises(UsageError, match="30 different identifiers, fewer than 31"):
+        model.sample(31, seed=1)
+
+
+def test_a_fitted_column_that_is_refused_is_named():
+    view = root("copula_default")
+    item = inner(view, "_metadata", "_hyper_transformer", "_transformers_sequence").items()[0]
+    (name,) = (column.text() for column in inner(item, "columns").items())
+    replace(item, hook=1)
+    with pytest.raises(UnsupportedError, match=f"column '{name}': the attribute 'hook'"):
+        translate(view)
+
+
+def test_a_transformer_of_no_column_is_refused():
+    view = root("copula_dtypes")
+    (item,) = (
+        item
+        for item in inner(view, "_metadata", "_hyper_transformer", "_transformers_sequence").items()
+        if [column.text() for column in inner(item, "columns").items()] == ["amount.component"]
+    )
+    replace(item, columns=["another"])
+    with pytest.raises(FormatError, match="a transformer of 'another', which is no column"):
+        translate(view)
 
 
 def test_a_condition_on_an_unseen_category_is_an_error(crate_of):

@@ -240,6 +240,14 @@ def test_dates_that_leave_the_range_are_missing():
     assert dates.reverse_transform(given)["b"].isna().tolist() == [True, True]
 
 
+def test_a_range_whose_bounds_are_swapped_is_clipped_as_pandas_clips():
+    swapped = {"type": "range", "low": "a", "middle": "b", "high": "c", "scaled": "b#a#c", "strict": False}
+    given = pd.DataFrame({"a": [0.0, 0.0, 0.0], "c": [-2.0, -2.0, 2.0], "b#a#c": [3.728, 0.0, 0.0]})
+    found = read({**swapped, "dtype": "float64"}, "constraint").reverse_transform(given)["b"]
+    unclipped = pd.Series([-2.0034, -1.0, 1.0])
+    assert found.tolist() == unclipped.clip(given["a"], given["c"]).tolist() == [0.0, -2.0, 1.0]
+
+
 def test_the_order_of_combinations_tells_nothing_about_the_training_rows():
     for case in cases("fixed_combinations"):
         found = translate(read_for_conversion(base64.b64decode(case["pickle"]), name="constraint").root)

@@ -91,6 +91,21 @@ def test_the_same_seed_gives_the_same_rows_in_any_number():
     assert not model.sample(50, seed=3).equals(model.sample(50, seed=4))
 
 
+def test_a_block_of_many_columns_has_fewer_rows():
+    """Ten rows of a wide table must not cost what four thousand do."""
+    assert synthesizer().core.block_rows == 4096
+    names = [f"c{place}" for place in range(512)]
+    wide = {"columns": [{"name": name, "distribution": {"type": "constant", "value": 1.0}} for name in names]}
+    core = JointCore(Joint.from_document({**wide, "correlation": np.eye(512)}, "joint"), CopulaConfig(replay=None))
+    assert core.block_rows == 512
+
+
+def test_the_root_of_no_known_cells_is_computed_once():
+    core = synthesizer().core
+    assert core.root(core.given({})[0]) is core.root(core.given({})[0])
+    np.testing.assert_allclose(core.root(core.given({"b": 1.0})[0]), core.given({"b": 1.0})[0].root())
+
+
 def test_a_known_cell_that_is_no_number_is_an_error():
     with pytest.raises(UsageError, match="no number"):
         JointCore(Joint.from_document(document(), "joint"), CopulaConfig(replay=None)).given({"a": "x"})

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
-from modelcrate.legacy.families.known import refuse_unknown, unboxed
+from modelcrate.legacy.families.known import refuse_unknown, told_of_column, unboxed
 from modelcrate.legacy.view import View
 
 if TYPE_CHECKING:
@@ -90,12 +90,12 @@ def distribution(view: View) -> Document:
     given = fitted["_params"].mapping()
     if set(given) != set(names.values()):
         raise FormatError(f"expected the parameters {', '.join(names.values())}", where=fitted["_params"].path)
-    found: Document = {"type": kind, **{ours: given[theirs].finite() for ours, theirs in names.items()}}
-    if found["scale"] == 0.0:
-        return {"type": "constant", "value": found["loc"]}
-    if found["scale"] < 0.0:
-        raise UnsupportedError("a distribution of negative spread", where=fitted["_params"].path)
-    return found
+    from modelcrate.tabular.copula.distribution import wrong_parameter
+
+    parameters = {ours: given[theirs].number() for ours, theirs in names.items()}
+    if wrong_parameter(kind, parameters) is not None:
+        return {"type": "constant", "value": None}  # the fit came to nothing: the original's values are all missing
+    return {"type": kind, **{ours: given[theirs].finite() for ours, theirs in names.items()}}
 
 
 def joint(view: View) -> Document:
@@ -107,8 +107,12 @@ def joint(view: View) -> Document:
     if "columns" not in view or view["columns"].is_none():
         raise UnsupportedError("a copula that was not fitted", where=view.path)
     names = [item.text() for item in view["columns"].items()]
-    distributions = [distribution(item) for item in view["univariates"].items()]
-    if len(distributions) != len(names):
+    fitted = view["univariates"].items()
+    distributions: list[Document] = []
+    for name, item in zip(names, fitted, strict=False):
+        with told_of_column(name):
+            distributions.append(distribution(item))
+    if len(fitted) != len(names):
         raise FormatError("needs one distribution for each column", where=view["univariates"].path)
     given = view["correlation"] if "correlation" in view else view["covariance"]
     frame = given.frame()

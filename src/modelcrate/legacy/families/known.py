@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import decimal
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from modelcrate.errors import UnsupportedError
+from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.format.values import Missing
 from modelcrate.legacy.graph import Dict, Set
 from modelcrate.legacy.values.extension import ScalarData
@@ -150,6 +151,15 @@ def column_dtype(dtype: object, where: str) -> str:
         name: str = dtype.name
         return name
     raise UnsupportedError(f"a column of dtype {dtype}", where=where)
+
+
+@contextmanager
+def told_of_column(name: str) -> Iterator[None]:
+    """Errors from within say which column they are about."""
+    try:
+        yield
+    except (FormatError, UnsupportedError) as error:
+        raise type(error)(f"column {name!r}: {error.what}", where=error.where, hint=error.hint) from None
 
 
 def trained_dtype(view: View) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.families.copulas import distribution
-from modelcrate.legacy.families.known import cell, cells, dtype_name, refuse_unknown, trained_dtype, unboxed
+from modelcrate.legacy.families.known import cell, cells, refuse_unknown, trained_dtype, unboxed
 from modelcrate.legacy.values.setorder import set_order
 from modelcrate.legacy.view import View
 
@@ -25,6 +25,7 @@ CLUSTER: Final = (
     "gretel_synthetics.actgan.transformers.ClusterBasedNormalizer",
 )
 ONE_HOT: Final = f"{_RDT}.categorical.OneHotEncoder"
+_ZONED: Final = "pandas.core.dtypes.dtypes.DatetimeTZDtype"
 OLD_ONE_HOT: Final = f"{_RDT}.categorical.OneHotEncodingTransformer"
 MIXTURE: Final = (
     "sklearn.mixture._bayesian_mixture.BayesianGaussianMixture",
@@ -49,6 +50,9 @@ _FLOAT_NAMES: Final = (
     "_max_value",
     "_rounding_digits",
 )
+_CLUSTER_NAMES: Final = (
+    *_FLOAT_NAMES, "max_clusters", "weight_threshold", "_bgm_transformer", "valid_component_indicator",
+)  # fmt: skip
 INTEGER_BOUNDS: Final = {
     f"{sign}Int{bits}": ((0, 2**bits - 1) if sign else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1))
     for sign in ("", "U")
@@ -91,9 +95,7 @@ def modes(view: View, *, unflagged: bool = False) -> Document:
     ``unflagged``: a flag for missing cells that the model never learned is left out, and no cell is missing then.
     """
     view = view.attributes(*CLUSTER)
-    refuse_unknown(
-        view, (*_FLOAT_NAMES, "max_clusters", "weight_threshold", "_bgm_transformer", "valid_component_indicator")
-    )
+    refuse_unknown(view, _CLUSTER_NAMES)
     number = _number(view)
     if number["missing"] is not None and unflagged and number["missing"]["flagged"]:
         number["missing"] = None
@@ -243,7 +245,7 @@ def binary(view: View) -> Document:
         raise UnsupportedError(f"an unknown handler of missing values {handler.text()!r}", where=handler.path)
     return {
         "type": "binary",
-        "dtype": dtype_name(mapping["data_type"]),
+        "dtype": trained_dtype(mapping["data_type"]),
         "digits": len(view["dummies"].items()),
         "categories": [
             math.nan if missing is not None and type(label) is str and label == missing else label for _, label in pairs
@@ -336,11 +338,11 @@ def _generated(handler: View) -> Document | None:
 
 
 def fill_of(view: View) -> float | None:
-    """What stood in for missing cells; nothing could where no cell of the column was known."""
+    """What stood in for missing cells; nothing could where no cell of the column was known, or one was infinite."""
     if view.is_none():
         return None
     value = unboxed(view.value())
-    if isinstance(value, float) and math.isnan(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return float(value) if isinstance(value, bool) else view.finite()
 
@@ -355,6 +357,13 @@ def _normal_score(view: View) -> Document:
     return {"type": "normal_score", "distribution": distribution(view["_univariate"]), "number": _number(view)}
 
 
+def _clusters(view: View) -> Document:
+    refuse_unknown(view, _CLUSTER_NAMES)
+    number = _number(view)
+    found = mixture_modes(view["_bgm_transformer"], view["valid_component_indicator"], {**number, "missing": None})
+    return {"type": "clusters", "modes": found, "missing": number["missing"]}
+
+
 def _flag(view: View) -> Document:
     refuse_unknown(view, (*_BASE, *_NULLS))
     return {"type": "flag", "missing": missing_of(view)}
@@ -363,11 +372,13 @@ def _flag(view: View) -> Document:
 def _timestamp(view: View) -> Document:
     refuse_unknown(view, (*_BASE, *_NULLS, "datetime_format", "_dtype", "divider"))
     pattern = view["datetime_format"]
-    kind = dtype_name(view["_dtype"])
+    kind = trained_dtype(view["_dtype"])
     divider = view.get("divider")
+    # only texts, and dates without a zone, are written out in the format
+    written = not pattern.is_none() and view["_dtype"].class_name != _ZONED
     return {
         "type": "timestamp",
-        "format": None if pattern.is_none() else pattern.text(),
+        "format": pattern.text() if written else None,
         "text": kind == "object",
         "unit": 1 if divider is None or divider.is_none() else divider.integer(),
         "missing": missing_of(view, by_flag_alone=True),
@@ -391,7 +402,7 @@ def frequency(view: View, *names: str) -> Document:
     starts, ends, means, deviations = (np.ascontiguousarray(table[:, column]) for column in range(4))
     return {
         "type": "frequency",
-        "dtype": dtype_name(view["dtype"]),
+        "dtype": trained_dtype(view["dtype"]),
         "categories": [categories[row] for row in order],
         "starts": starts,
         "ends": ends,
@@ -421,6 +432,7 @@ def _empty(view: View) -> Document:
 _TRANSLATORS: Final[dict[str, Callable[[View], Document]]] = {
     FLOAT: _float,
     f"{_RDT}.numerical.GaussianNormalizer": _normal_score,
+    CLUSTER[0]: _clusters,
     ONE_HOT: one_hot,
     f"{_RDT}.boolean.BinaryEncoder": _flag,
     f"{_RDT}.categorical.FrequencyEncoder": frequency,

@@ -6,7 +6,8 @@ from typing import Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.families import rdt
-from modelcrate.legacy.families.known import column_dtype, refuse_unknown
+from modelcrate.legacy.families.known import column_dtype, refuse_unknown, told_of_column
+from modelcrate.legacy.families.sdv1_formats import numpy_name, plain_format
 from modelcrate.legacy.families.sdv_constraints import translate_anonymiser, translate_identifiers, translate_set
 from modelcrate.legacy.view import View
 
@@ -52,11 +53,13 @@ def translate_table(view: View) -> Document:
 
 
 def _fields(view: View) -> list[Document]:
+    from modelcrate.tabular.cells import DTYPES
+
     names = [item.text() for item in view["_field_names"].items()]
     metadata = view["_fields_metadata"].mapping()
     if set(names) != set(metadata) or len(set(names)) != len(names):
         raise UnsupportedError("fields that differ from their metadata", where=view["_field_names"].path)
-    dtypes = dtypes_of(view["_dtypes"])
+    dtypes = formats_of(view["_dtypes"])
     found: list[Document] = []
     for name in names:
         field = metadata[name]
@@ -65,48 +68,67 @@ def _fields(view: View) -> list[Document]:
             raise UnsupportedError(f"a field of type {kind!r}", where=field.path)
         if name not in dtypes:
             raise FormatError(f"no dtype for the field {name!r}", where=view["_dtypes"].path)
-        found.append(
-            {
-                "name": name,
-                "kind": _KINDS[kind],
-                "whole": kind == "numerical" and field["subtype"].text() == "integer",
-                "dtype": dtypes[name],
-                "identifiers": translate_identifiers(field),
-                "anonymiser": None if kind == "id" else translate_anonymiser(field),
-            }
-        )
+        document = {
+            "name": name,
+            "kind": _KINDS[kind],
+            "whole": kind == "numerical" and field["subtype"].text() == "integer",
+            "dtype": numpy_name(dtypes[name]),
+            "identifiers": translate_identifiers(field),
+            "anonymiser": None if kind == "id" else translate_anonymiser(field),
+        }
+        # NumPy's dtypes need no format
+        found.append(document if dtypes[name]["dtype"] in DTYPES else {**document, "format": dtypes[name]})
     return found
 
 
 def dtypes_of(view: View) -> dict[str, str]:
-    """A Series of dtypes, as pandas' ``frame.dtypes`` is, by column."""
+    """A Series of NumPy dtypes, as pandas' ``frame.dtypes`` is, by column."""
+    return {name: column_dtype(dtype, f"{view.path}[{name!r}]") for name, dtype in _dtypes(view).items()}
+
+
+def formats_of(view: View) -> dict[str, Document]:
+    """A Series of dtypes by column, as formats of plain cells; those of pandas' own are among them."""
+    return {name: plain_format(dtype, f"{view.path}[{name!r}]") for name, dtype in _dtypes(view).items()}
+
+
+def _dtypes(view: View) -> dict[str, object]:
     series = view.series()
-    found: dict[str, str] = {}
+    found: dict[str, object] = {}
     for label, dtype in zip(series.index.labels(), series.values.tolist(), strict=True):
         if not isinstance(label, str):  # NumPy's own text is text
             raise UnsupportedError("a column whose name is no text", where=view.path)
-        found[str(label)] = column_dtype(dtype, f"{view.path}[{label!r}]")
+        found[str(label)] = dtype
     return found
 
 
 def translate_columns(view: View) -> list[Document]:
-    """The columns of a fitted ``HyperTransformer`` in the order of its input. Raises as :func:`translate_table`."""
+    """The columns of a fitted ``HyperTransformer`` in the order of its input, then those that it encoded further.
+
+    Raises as :func:`translate_table`.
+    """
     view = view.attributes("rdt.hyper_transformer.HyperTransformer")
     refuse_unknown(view, _HYPER_NAMES)
     if not view["_fitted"].boolean():
         raise UnsupportedError("a table without a fitted column", where=view.path)
     encoded: dict[str, Document] = {}
     for item in view["_transformers_sequence"].items():
-        encoding = rdt.translate_column(item)
         name, outputs = rdt.names_of(item.attributes(item.class_name or ""))
+        with told_of_column(name):
+            encoding = rdt.translate_column(item)
         if name in encoded:
             raise UnsupportedError(f"two transformers of the column {name!r}", where=item.path)
         encoded[name] = {"name": name, "outputs": outputs, "encoding": encoding}
     names = [item.text() for item in view["_input_columns"].items()]
-    stray = [name for name in encoded if name not in names]
-    if stray:
-        raise UnsupportedError(f"a transformer of the derived column {stray[0]!r}", where=view.path)
-    return [encoded.get(name) or {"name": name, "outputs": [name], "encoding": {"type": "identity"}} for name in names]
+    made: set[str] = set()
+    further: list[Document] = []
+    for name, column in encoded.items():
+        if name not in names:
+            if name not in made:
+                raise FormatError(f"a transformer of {name!r}, which is no column", where=view.path)
+            further.append(column)
+        made.update(column["outputs"])
+    outer = [encoded.get(name) or {"name": name, "outputs": [name], "encoding": {"type": "identity"}} for name in names]
+    return [*outer, *further]
 
 
 def _primary_key(view: View) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from modelcrate.errors import FormatError
 from modelcrate.format.document import Fields
-from modelcrate.tabular.cells import Categories, is_missing, read_dtype
+from modelcrate.tabular.cells import Categories, as_objects, is_missing, read_dtype
 from modelcrate.tabular.columns.base import SOFTMAX, MatrixEncoding, TableEncoding
 from modelcrate.tabular.columns.interval import with_missing
 from modelcrate.tabular.draws import Draws, Reversal
@@ -91,7 +91,7 @@ class Frequency(TableEncoding):
             codes = np.minimum(codes, missing)
         found = self.categories.take(codes)
         try:
-            return found.astype(self.dtype)
+            return as_objects(found) if self.dtype.kind == "O" else found.astype(self.dtype)
         except (TypeError, ValueError, OverflowError):  # a missing cell, say; the field decides what becomes of it
             return found
 

@@ -164,11 +164,15 @@ def _sigmoid(scaled: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarra
 
 
 def _clipped(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """The values within the bounds; missing values and missing bounds are left alone."""
+    """The values within the bounds; missing values and missing bounds are left alone.
+
+    Each bound is held against the value as it came, as pandas does: where the lower one is the greater, a value beneath
+    both becomes the lower one.
+    """
     missing: Any = NAT if values.dtype.kind == "M" else np.nan
-    values = np.where(values < low, low, values)
-    values = np.where(values > high, high, values)
-    return np.where(np.isnan(values), missing, values)
+    found = np.where(values < low, low, values)
+    found = np.where(values > high, high, found)
+    return np.where(np.isnan(values), missing, found)
 
 
 def _decimally(values: np.ndarray, convert: Callable[[Decimal], Decimal]) -> np.ndarray:

@@ -15,8 +15,8 @@ from modelcrate.tabular.draws import CounterDraws, LegacyDraws
 
 BLOCK_ROWS: Final = 4096
 """Rows that are made at once when nothing is replayed; part of what a seed means."""
-BLOCK_NUMBERS: Final = 1 << 22
-"""Numbers of a block, 32 MiB; a block of many columns has fewer rows."""
+BLOCK_NUMBERS: Final = 1 << 18
+"""Numbers of a block, half a second's work; a block of many columns has fewer rows."""
 
 
 class JointCore:
@@ -26,6 +26,7 @@ class JointCore:
         self.joint = joint
         self.config = config
         self.block_rows = max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // len(joint.names)))
+        self._root: np.ndarray | None = None
 
     def given(self, known: Mapping[str, Any]) -> tuple[Normal, dict[str, float]]:
         """The distribution of the scores that are free, and the known cells as numbers, those of the model alone."""
@@ -37,6 +38,14 @@ class JointCore:
                 except (TypeError, ValueError, OverflowError):
                     raise UsageError(f"{value!r} is no number", where=f"conditions[{name!r}]") from None
         return self.joint.given(cells), cells
+
+    def root(self, normal: Normal) -> np.ndarray:
+        """The root of a distribution that :meth:`given` gave; that of no known cells is computed once."""
+        if len(normal.names) < len(self.joint.names):
+            return normal.root()
+        if self._root is None:
+            self._root = normal.root()
+        return self._root
 
     def block(
         self, draws: CounterDraws, normal: Normal, root: np.ndarray, known: Mapping[str, float]

@@ -6,7 +6,9 @@ standard normal distribution. scipy computes the distribution functions; it is i
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
@@ -96,16 +98,12 @@ class Parametric(Distribution):
     @classmethod
     def from_document(cls, fields: Fields) -> Parametric:
         family = fields.text("type", choices=tuple(FAMILIES))
-        found: list[float] = []
-        for name in FAMILIES[family][1]:
-            found.append(fields.number(name))
-            if name in _POSITIVE and found[-1] <= 0.0:
-                raise FormatError("must be above zero", where=fields.path(name))
+        found = {name: fields.number(name) for name in FAMILIES[family][1]}
         fields.finish()
-        parameters = dict(zip(FAMILIES[family][1], found, strict=True))
-        if family == "truncated_normal" and parameters["low"] >= parameters["high"]:
-            raise FormatError("the lower end is not below the upper one", where=fields.path("low"))
-        return cls(family=family, parameters=tuple(found))
+        wrong = wrong_parameter(family, found)
+        if wrong is not None:
+            raise FormatError(f"no distribution of the family {family} has {found[wrong]!r}", where=fields.path(wrong))
+        return cls(family=family, parameters=tuple(found.values()))
 
     def to_document(self) -> dict[str, Any]:
         return {"type": self.family, **dict(zip(FAMILIES[self.family][1], self.parameters, strict=True))}
@@ -182,6 +180,14 @@ class Quantiles(Distribution):
 
     def _slope(self, first: int, last: int) -> float:
         return float((self.found[last] - self.found[first]) / (self.at[last] - self.at[first]))
+
+
+def wrong_parameter(family: str, parameters: Mapping[str, float]) -> str | None:
+    """The first parameter with which the family has no distribution; None where all are right. Infinite ones pass."""
+    for name, value in parameters.items():
+        if math.isnan(value) or (name in _POSITIVE and value <= 0.0):
+            return name
+    return "low" if family == "truncated_normal" and parameters["low"] >= parameters["high"] else None
 
 
 def read_distribution(fields: Fields) -> Distribution:

@@ -58,12 +58,13 @@ class CopulaSynthesizer(Synthesizer):
         last: int | None = None,
     ) -> Iterator[pd.DataFrame]:
         normal, cells = self.core.given(known)
-        root = normal.root()
+        root = self.core.root(normal)
         for number in itertools.count(first) if last is None else range(first, last + 1):
             draws = CounterDraws(key, number, stream=stream)
             modelled = self.core.block(draws, normal, root, cells)
             random = Random(f"{key} {stream} {number}")
-            yield self.table.reverse(modelled, self.core.block_rows, Reversal(draws=draws), random, session)
+            how = Reversal(draws=draws)
+            yield self.table.reverse(modelled, self.core.block_rows, how, random, session, counted=False)
 
     def refuse_unseen(self, known: Mapping[str, object]) -> None:
         """No network: whatever the table has can be asked for."""

@@ -138,7 +138,8 @@ def test_views_share_their_storage_and_parameters_their_identity():
     base = torch.arange(10.0)
     weight = torch.nn.Parameter(torch.ones(2, 2))
     value = {"base": base, "view": base[2:8].reshape(2, 3).t(), "w": weight, "tied": weight, "frozen": base[:0]}
-    for how in ({}, {"_use_new_zipfile_serialization": False}):
+    old = {"_use_new_zipfile_serialization": False}
+    for how in ({}, old, *({**old, "pickle_protocol": number} for number in (1, 3, 4, 5))):
         found = modelcrate.read_legacy(saved(value, **how))
         assert found["w"] is found["tied"]
         assert found["view"].stride() == (1, 3)

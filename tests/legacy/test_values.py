@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from pickled import named, text
 from tagged import CORPUS, expected, tag
@@ -203,10 +204,20 @@ def test_an_array_by_hand() -> None:
     assert found.tolist() == [0.0, 0.0]  # type: ignore[attr-defined]
 
 
+def test_moments_and_spans_as_pandas_up_to_1_3_wrote_them() -> None:
+    moment = named("pandas._libs.tslibs.timestamps", "Timestamp") + b"\x8a\x08" + (10**18).to_bytes(8, "little")
+    span = named("pandas._libs.tslibs.timedeltas", "Timedelta") + b"K\x07\x85R."
+    assert converted(moment + b"NN\x87R.") == np.datetime64(10**18, "ns")
+    assert converted(span) == np.timedelta64(7, "ns")
+
+
 @pytest.mark.parametrize(
     "data",
     [
         pytest.param(array(GOOD, kind=b"cnumpy\nmemmap\n"), id="A28-subtype"),
+        pytest.param(
+            named("pandas._libs.tslibs.timestamps", "Timestamp") + text("now") + b"NN\x87R.", id="moment-by-text"
+        ),
         pytest.param(array(GOOD, shape=b"K\x01\x85"), id="A28-shape"),
         pytest.param(array(GOOD, code=b"C\x01x"), id="A28-code"),
         pytest.param(array(b"(K\x01K\x02\x85" + DTYPE + b"\x89t"), id="A29-length"),

@@ -9,8 +9,10 @@ from modelcrate.legacy.opcodes import NAMES
 from modelcrate.legacy.stream import Data
 from modelcrate.limits import Limits
 
-OLD_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-"""The magic number of ``torch.save`` before 1.6, as protocol 2 pickles it."""
+_OLD_TORCH = re.compile(
+    rb"\x80[\x02-\x05](?:\x95.{8})?\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19\.|L119547037146038801333356L\n\.", re.DOTALL
+)
+"""The magic number of ``torch.save`` before 1.6, as each protocol pickles it; 2 unless it was asked for another."""
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "zip"),
@@ -69,7 +71,7 @@ def detect(data: Data) -> str:
     head = bytes(data[:512])
     if not head:
         return "empty"
-    if head.startswith(OLD_TORCH):
+    if _OLD_TORCH.match(head):
         return "torch-legacy"
     if head[:1] == b"\x80" and len(head) > 1:
         return "pickle"

@@ -373,17 +373,22 @@ def _sparse_places(index: Node, context: Context, where: str) -> tuple[int, np.n
     return length, np.repeat(places.astype("int64") - before, counts) + np.arange(total, dtype="int64")
 
 
+_TIMESTAMPS = ("pandas._libs.tslibs.timestamps._unpickle_timestamp", "pandas._libs.tslibs.timestamps.Timestamp")
+_TIMEDELTAS = ("pandas._libs.tslibs.timedeltas._timedelta_unpickle", "pandas._libs.tslibs.timedeltas.Timedelta")
+"""Releases of pandas up to 1.3 write the classes themselves, with the same arguments."""
+
+
 def scalar_value(node: Call, name: str, context: Context, where: str) -> object:
     """A pandas scalar: a timestamp, timedelta, period, interval or offset, and NaT."""
     if name == "pandas._libs.tslibs.nattype.__nat_unpickle":
         from modelcrate.format.values import Missing
 
         return Missing.NAT
-    if name == "pandas._libs.tslibs.timestamps._unpickle_timestamp" and 3 <= len(node.args) <= 4:
+    if name in _TIMESTAMPS and 3 <= len(node.args) <= 4:
         moment = _ticks(node.args, "datetime64", 3, where)
         zone = node.args[2]
         return moment if zone is None else ScalarData(kind="Timestamp", parts=(moment, zone_name(zone, where)))
-    if name == "pandas._libs.tslibs.timedeltas._timedelta_unpickle" and 1 <= len(node.args) <= 2:
+    if name in _TIMEDELTAS and 1 <= len(node.args) <= 2:
         return _ticks(node.args, "timedelta64", 1, where)
     if name == "pandas._libs.tslibs.period.Period" and len(node.args) == 3 and type(node.args[2]) is int:
         frequency = node.args[1] if type(node.args[1]) is str else offset_name(node.args[1], where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import pickle
 import zipfile
@@ -22,6 +23,7 @@ from modelcrate.disclosure import disclosed_by
 from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError
 from modelcrate.legacy.export import _weights, export
 from modelcrate.tabular.draws import CounterDraws, Reversal
+from modelcrate.tabular.series.layout import settle
 from modelcrate.tabular.table import Table
 from modelcrate.tabular.transformer import Transformer
 
@@ -120,6 +122,17 @@ def test_ties_that_are_none_are_left_out_of_an_export() -> None:
     part = SimpleNamespace(tensors={"w": torch.zeros(1)}, has_state=True)
     part.state = {"ties": {"a": [], "b": {}, "c": None, "d": "w", "e": "nowhere"}}
     assert set(_weights(part)) == {"w", "d"}
+
+
+@pytest.mark.parametrize("zone", [None, datetime.timezone.utc])
+@pytest.mark.parametrize("year", [1, 9999])
+def test_dates_that_nanoseconds_do_not_hold_stay_objects(year: int, zone: datetime.timezone | None) -> None:
+    given = [datetime.datetime(2020, 1, 1, tzinfo=zone), datetime.datetime(year, 12, 31, tzinfo=zone)]
+    dates = np.array(given, dtype=object)
+    for cells in (dates, dates[:1]):
+        found = settle(cells, dates, numeric=True, discrete=False, faithful=False)
+        assert list(found) == list(cells)
+        assert found.dtype == object
 
 
 # -- live objects

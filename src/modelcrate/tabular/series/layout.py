@@ -28,7 +28,7 @@ COLUMNS_LIMIT = 65_536
 Column: TypeAlias = "np.ndarray | pd.api.extensions.ExtensionArray"
 """The cells of a finished column; dates with a zone have no dtype of NumPy's."""
 ZONED = "datetime64[ns, UTC]"
-ZONED_YEARS = range(1678, 2262)
+NEAR_YEARS = range(1678, 2262)
 """Years that nanoseconds reach whole."""
 TIME_LIMIT = 256
 """Characters of a time; all cells of a frame pass through texts as wide as the longest."""
@@ -254,7 +254,7 @@ def _read_times(fields: Fields) -> Categories:
         if isinstance(item, datetime.datetime) and item.tzinfo is not None:
             if item.tzinfo != datetime.timezone.utc:
                 raise FormatError("a time in a zone that is not UTC", where=where)
-            if item.year not in ZONED_YEARS:
+            if item.year not in NEAR_YEARS:
                 raise FormatError("a time out of the range of nanoseconds", where=where)
         cells += Categories.from_document(Fields({"values": [item]}, where), "values").values
     fields.finish()
@@ -289,8 +289,10 @@ def settle(values: np.ndarray, reference: np.ndarray, *, numeric: bool, discrete
     if values.dtype.kind in "OUS":
         values, reference = values.astype(object), reference.astype(object)
         if _are_dates(reference, zoned=True):
-            return pd.DatetimeIndex(values, dtype=ZONED).array
+            return pd.DatetimeIndex(values, dtype=ZONED).array if _are_near(reference) else values
         if _are_dates(reference, zoned=False):
+            if not _are_near(reference):
+                return values
             dates: np.ndarray = pd.DatetimeIndex(values).to_numpy().astype("datetime64[ns]")
             return dates.astype(np.int64) if discrete else dates
     if numeric:
@@ -301,6 +303,11 @@ def settle(values: np.ndarray, reference: np.ndarray, *, numeric: bool, discrete
         return values
     whole = _whole(reference, faithful)
     return values.astype(np.int64) if whole else values
+
+
+def _are_near(dates: np.ndarray) -> bool:
+    """Whether nanoseconds hold these dates; others stay objects, as they do in pandas."""
+    return all(cell is None or cell is pd.NaT or cell.year in NEAR_YEARS for cell in dates)
 
 
 def _converted(cells: np.ndarray, dtype: type) -> np.ndarray | None:

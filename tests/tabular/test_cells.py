@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelcrate.tabular.cells import inferred, with_columns
+from modelcrate.tabular.cells import Categories, inferred, with_columns
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,9 @@ def test_a_column_may_have_the_name_of_an_argument() -> None:
     found = with_columns(frame, {"self": np.array([5, 6]), "b": "x"})
     assert found.to_dict("list") == {"self": [5, 6], "a": [3, 4], "b": ["x", "x"]}
     assert frame.to_dict("list") == {"self": [1, 2], "a": [3, 4]}
+
+
+def test_categories_that_are_moments_keep_their_nanoseconds() -> None:
+    moments = [pd.Timestamp("2014-02-03 00:00:00.915947503"), pd.Timestamp("2014-02-03")]
+    found = Categories(tuple(moments)).take(np.array([1, 0]))
+    assert found.tolist() == [moment.as_unit("ns").value for moment in reversed(moments)]

@@ -104,6 +104,12 @@ def test_a_known_float_leaves_its_column_the_dtype_that_holds_it(dtype):
     assert matching(frame.astype("float32"), {"x": 1.5001})["x"].tolist() == [1.5001, 1.5001]
 
 
+def test_sdv_0_17_sets_a_column_of_floats_anew():
+    frame = pd.DataFrame({"x": pd.Series([1.5, 1.501, 9.0], dtype="float32")})
+    found = matching(frame, {"x": 1.5}, signed=True)
+    assert (str(found["x"].dtype), found["x"].tolist()) == ("float64", [1.5, 1.5])
+
+
 def test_cells_of_half_precision_are_grouped_like_others():
     found = groups(pd.DataFrame({"x": np.array([0.5, 0.25, 0.5], dtype=np.float16)}))
     assert [(dict(group.known), group.places.tolist()) for group in found] == [({"x": 0.25}, [1]), ({"x": 0.5}, [0, 2])]

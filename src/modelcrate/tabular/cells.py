@@ -140,6 +140,8 @@ class Categories:
         table = np.empty(len(self.values), dtype=dtype)
         for code in used:
             value = self.values[code]
+            if dtype.kind == "M" and isinstance(value, pd.Timestamp):
+                value = value.to_datetime64()  # as a datetime, NumPy would cut it off at microseconds
             table[code] = np.nan if dtype.kind == "f" and is_missing(value) else value
         return table
 

@@ -187,11 +187,15 @@ def fits(column: pd.Series, value: Any, *, name: str) -> np.ndarray:
 def matching(frame: pd.DataFrame, known: Mapping[str, Any], *, signed: bool = False) -> pd.DataFrame:
     """The rows whose cells are the known ones as the original finds them; floats near it are set to it.
 
-    ``signed``: it computes the tolerance so that no row matches a negative value. Raises as :func:`fits` does.
+    ``signed``: as sdv 0.17 does, which computes the tolerance so that no row matches a negative value, and sets the
+    column anew, whatever its precision was. Raises as :func:`fits` does.
     """
     for name, value in known.items():
         found = frame[_compared(frame[name], value, name, signed=signed)]
-        frame = with_columns(found, {name: same_cells(found[name], value)}) if frame[name].dtype.kind == "f" else found
+        if found[name].dtype.kind == "f":
+            anew = pd.Series(value, index=found.index, dtype=np.float64)
+            found = with_columns(found, {name: anew if signed else same_cells(found[name], value)})
+        frame = found
     return frame
 
 

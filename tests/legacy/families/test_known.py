@@ -12,7 +12,9 @@ import pytest
 from modelcrate.errors import UnsupportedError
 from modelcrate.legacy.context import Context
 from modelcrate.legacy.families.known import cell, cells
+from modelcrate.legacy.families.sdv1_formats import bounded, plain_format
 from modelcrate.legacy.machine import read_pickle
+from modelcrate.legacy.values.dtypes import DtypeData
 from modelcrate.legacy.view import View
 
 
@@ -50,3 +52,13 @@ def test_moments_of_utc_are_cells_and_other_values_of_pandas_are_told_by_their_k
             cell(of(value))
         with pytest.raises(UnsupportedError, match=f"the pandas {told}"):
             cells([of(value).value()], "here")
+
+
+def test_bounds_in_universal_time_are_bounds_and_a_column_of_another_zone_says_what_to_do() -> None:
+    form = {"kind": "date", "dtype": "datetime64[ns, UTC]", "minimum": None, "maximum": None, "pattern": None}
+    days = tuple(pd.Timestamp(day, tz="UTC").as_unit("ns") for day in ("2020-01-01", "2020-02-01"))
+    found = bounded(form, of(days))
+    assert found["minimum"] == np.datetime64("2020-01-01", "ns")
+    assert found["maximum"] == np.datetime64("2020-02-01", "ns")
+    with pytest.raises(UnsupportedError, match=r"Europe/Paris.*train on dates in UTC"):
+        plain_format(DtypeData(name="datetime64[ns, Europe/Paris]"), "model")

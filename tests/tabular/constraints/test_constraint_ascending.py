@@ -280,3 +280,11 @@ def test_increments_of_a_nullable_column_keep_their_missing_cells(dtype):
     found = rule(document).reverse_transform(frame)["x"]
     assert found.isna().tolist() == [False, True, False]
     assert found.dropna().tolist() == [15, 20]
+
+
+def test_dates_in_universal_time_are_compared_as_dates():
+    low = pd.Series(pd.to_datetime(["2020-01-05", None])).astype("datetime64[ns]").dt.tz_localize("UTC")
+    frame = pd.DataFrame({"low.fillna": low, "low#high": [LOG(86_400e9 + 1)] * 2, "gaps": ["None"] * 2})
+    found = rule(DATES).reverse_transform(frame)
+    assert found["high"].tolist()[:1] == [pd.Timestamp("2020-01-06")]
+    assert rule(DATES).is_valid(found).tolist() == [True, True]

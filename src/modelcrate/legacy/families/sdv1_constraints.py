@@ -187,7 +187,7 @@ def _dtype(view: View) -> tuple[str, bool]:
 
     dtype, dates = view["_dtype"].value(), view["_is_datetime"].boolean()
     name = dtype.name if isinstance(dtype, (np.dtype, DtypeData)) else ""
-    if dates and (name.startswith("datetime64") and "," not in name):
+    if dates and name.startswith("datetime64") and ("," not in name or name.endswith(", UTC]")):
         return _DATES, False
     if dates and name in ("object", "str", "string"):
         return _DATES, True

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.families.known import cells, refuse_unknown
 from modelcrate.legacy.values.dtypes import DtypeData
+from modelcrate.legacy.values.extension import ScalarData
 from modelcrate.legacy.view import View
 
 Document: TypeAlias = "dict[str, Any]"
@@ -44,7 +45,11 @@ def plain_format(dtype: object, where: str) -> Document:
 
     name = dtype.name if isinstance(dtype, (np.dtype, DtypeData)) else None
     if name not in ALL_DTYPES:
-        raise UnsupportedError(f"a column of dtype {name or dtype}", where=where)
+        zoned = name is not None and name.startswith("datetime64") and "," in name
+        hint = (
+            "train on dates in UTC, or without a zone: the rules of other zones are not in the file" if zoned else None
+        )
+        raise UnsupportedError(f"a column of dtype {name or dtype}", where=where, hint=hint)
     found: Document = {"kind": "plain", "dtype": name}
     if isinstance(dtype, DtypeData) and dtype.categories is not None:
         found |= {"categories": cells(dtype.categories, where), "ordered": dtype.ordered}
@@ -76,12 +81,18 @@ def bounded(form: Document, bounds: View | None) -> Document:
 
     if bounds is None or bounds.is_none():
         return form
-    found = [item.value() for item in bounds.items()]
+    found = [_moment(item.value()) for item in bounds.items()]
     moments = [value.astype("datetime64[ns]") for value in found if isinstance(value, np.datetime64)]
     if len(moments) != 2 or form["kind"] != "date":
         raise FormatError("expected the first and the last of some dates", where=bounds.path)
     known = [None if bool(np.isnat(moment)) else moment for moment in moments]
     return {**form, "minimum": known[0], "maximum": known[1]}
+
+
+def _moment(value: object) -> object:
+    """A moment in universal time without its zone; anything else as it is."""
+    zoned = isinstance(value, ScalarData) and value.kind == "Timestamp" and value.parts[1:] == ("UTC",)
+    return value.parts[0] if isinstance(value, ScalarData) and zoned else value
 
 
 def _number(form: Document, view: View) -> Document:

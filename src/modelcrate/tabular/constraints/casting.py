@@ -96,6 +96,8 @@ def numbers(frame: pd.DataFrame, column: str, *, dates: bool = True, flags: bool
         lost = bool(series.isna().any())
         wide = np.float64 if lost else np.dtype(str(series.dtype).lower().replace("boolean", "bool"))
         series = pd.Series(series.to_numpy(dtype=wide, na_value=np.nan) if lost else series.to_numpy(dtype=wide))
+    if isinstance(series.dtype, pd.DatetimeTZDtype):
+        series = series.dt.tz_convert(None)
     if series.dtype.kind == "O":
         series = _unboxed(series)
     values = series.to_numpy()

@@ -20,7 +20,7 @@ import torch
 
 import modelcrate
 from modelcrate.disclosure import disclosed_by
-from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError
+from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError, UsageError
 from modelcrate.legacy.export import _weights, export
 from modelcrate.tabular.draws import CounterDraws, Reversal
 from modelcrate.tabular.series.layout import settle
@@ -122,6 +122,15 @@ def test_ties_that_are_none_are_left_out_of_an_export() -> None:
     part = SimpleNamespace(tensors={"w": torch.zeros(1)}, has_state=True)
     part.state = {"ties": {"a": [], "b": {}, "c": None, "d": "w", "e": "nowhere"}}
     assert set(_weights(part)) == {"w", "d"}
+
+
+def test_a_known_cell_that_no_network_takes_is_told_with_its_column() -> None:
+    once = {"means": np.zeros(1), "deviations": np.ones(1), "scales": np.ones(1), "offsets": np.ones(1)}
+    modes = {"type": "mode_specific", **once, "used": np.ones(1, dtype=bool), "number": NUMBER}
+    made = Transformer.from_document({"columns": [{"name": "a", "dtype": "float64", "encoding": modes}]}, "transformer")
+    with pytest.raises(UsageError) as caught:
+        made.condition({"a": "text"}, CounterDraws(1, 1))
+    assert caught.value.where == "conditions['a']"
 
 
 @pytest.mark.parametrize("zone", [None, datetime.timezone.utc])

@@ -120,13 +120,14 @@ class Transformer:
         """
         unknown = set(known) - {column.name for column in self.columns}
         if unknown:
-            raise UsageError(f"no modelled column is named {min(unknown)!r}")
-        parts = [
-            column.encoding.encode(known[column.name], draws)
-            if column.name in known
-            else np.zeros(column.encoding.width, dtype=np.float32)
-            for column in self.columns
-        ]
+            raise UsageError(f"no modelled column is named {min(unknown)!r}", where="conditions")
+        parts = [np.zeros(column.encoding.width, dtype=np.float32) for column in self.columns]
+        for position, column in enumerate(self.columns):
+            if column.name in known:
+                try:
+                    parts[position] = column.encoding.encode(known[column.name], draws)
+                except UsageError as error:
+                    raise UsageError(error.what, where=f"conditions[{column.name!r}]") from None
         return np.concatenate(parts)
 
 

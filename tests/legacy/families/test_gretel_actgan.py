@@ -11,16 +11,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import modelcrate
+import parity
 from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError
 from modelcrate.format import values
 from modelcrate.legacy.families import gretel_actgan
-from modelcrate.legacy.families.sdv_table import dtypes_of
+from modelcrate.legacy.families.sdv_table import formats_of
 from modelcrate.legacy.graph import Call, Dict
 from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.view import View
 from modelcrate.tabular.transformer import Transformer
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "actgan"
+DTYPES = CORPUS.parent / "actgan_dtypes"
 NAMES = sorted(case["name"] for case in json.loads((CORPUS / "index.json").read_text(encoding="utf-8"))["cases"])
 CONVERTIBLE = [name for name in NAMES if name != "constraint_custom"]
 
@@ -216,9 +219,27 @@ def test_columns_named_by_numpy_s_text_are_named_by_text(tmp_path):
     """``field_names=list(array)`` gives such names, and the dtypes are kept by them."""
     dtypes = pd.Series([np.dtype("int64")], index=pd.Index([np.str_("age")], dtype=object))
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(dtypes))
-    found = dtypes_of(read_for_conversion(tmp_path / "x.pkl", name="model").root)
-    assert found == {"age": "int64"}
+    found = formats_of(read_for_conversion(tmp_path / "x.pkl", name="model").root)
+    assert found == {"age": {"kind": "plain", "dtype": "int64"}}
     assert type(next(iter(found))) is str
+
+
+def test_columns_in_pandas_own_dtypes_come_back_in_them_and_forced_cells_need_not_have_been_seen(tmp_path):
+    modelcrate.convert(DTYPES / "model.pkl.xz", tmp_path / "x.crate")
+    found = modelcrate.load(tmp_path / "x.crate")
+    asked = [({"size": "XL", "level": 0.5}, 5)]
+    for name, frame in (
+        ("sample", found.sample(60, replay=1234)),
+        ("conditions", found.sample(conditions=asked, replay=1234)),
+    ):
+        score = parity.compare(frame, DTYPES / f"{name}.csv")
+        assert score.problems == []
+        assert score.equal == score.cells > 0
+    assert list(frame["size"].cat.categories) == ["S", "M", "L", "XL"]
+    assert frame["size"].cat.ordered
+    plain = found.sample(conditions=asked, seed=1)
+    assert plain["size"].tolist() == ["XL"] * 5
+    assert plain.dtypes.astype(str).tolist() == ["category", "category", "boolean", "Int64", "float64"]
 
 
 JUNK = [lambda: None, lambda: -1, lambda: "x", list, Dict, lambda: (1, 2)]

@@ -18,7 +18,7 @@ from modelcrate.legacy.families.ctgan_generator import generator_shape, generato
 from modelcrate.legacy.families.ctgan_sampler import integers, one_hot_columns, shares_of_matrix
 from modelcrate.legacy.families.known import refuse_unknown, setting
 from modelcrate.legacy.families.random_states import state_of_objects
-from modelcrate.legacy.families.sdv_table import dtypes_of, translate_table
+from modelcrate.legacy.families.sdv_table import formats_of, translate_table
 from modelcrate.legacy.graph import Call
 from modelcrate.legacy.names import callee_of
 from modelcrate.legacy.view import View
@@ -168,11 +168,15 @@ def _softmax_line(core: View) -> int | None:
 
 
 def _transformer(view: View, *, old: bool) -> Document:
+    from modelcrate.tabular.cells import DTYPES
+
     view = view.attributes(f"{_PACKAGE}.data_transformer.DataTransformer")
     refuse_unknown(view, _TRANSFORMER_NAMES)
     if not view["dataframe"].boolean():
         raise UnsupportedError("a transformer of arrays, not of frames", where=view.path)
-    dtypes = dtypes_of(view["_column_raw_dtypes"])
+    formats = formats_of(view["_column_raw_dtypes"])
+    # the table turns cells into pandas' own dtypes later on
+    dtypes = {name: form["dtype"] if form["dtype"] in DTYPES else "object" for name, form in formats.items()}
     columns: list[Document] = []
     for item in view["_column_transform_info_list"].items():
         info = item.attributes(f"{_PACKAGE}.structures.ColumnTransformInfo")

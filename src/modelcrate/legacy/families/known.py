@@ -136,11 +136,6 @@ def cells(values: Iterable[object], where: str) -> list[object]:
     return [plain_text(value) for value in found]
 
 
-def dtype_name(view: View) -> str:
-    """The name of a NumPy dtype that a frame's column may have."""
-    return column_dtype(view.dtype(), view.path)
-
-
 def column_dtype(dtype: object, where: str) -> str:
     """The name of a dtype, checked to be one that a column may have; byte order is not kept."""
     import numpy as np

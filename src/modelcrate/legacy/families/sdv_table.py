@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.families import rdt
-from modelcrate.legacy.families.known import column_dtype, refuse_unknown, told_of_column
+from modelcrate.legacy.families.known import refuse_unknown, told_of_column
 from modelcrate.legacy.families.sdv1_formats import numpy_name, plain_format
 from modelcrate.legacy.families.sdv_constraints import translate_anonymiser, translate_identifiers, translate_set
 from modelcrate.legacy.view import View
@@ -81,23 +81,14 @@ def _fields(view: View) -> list[Document]:
     return found
 
 
-def dtypes_of(view: View) -> dict[str, str]:
-    """A Series of NumPy dtypes, as pandas' ``frame.dtypes`` is, by column."""
-    return {name: column_dtype(dtype, f"{view.path}[{name!r}]") for name, dtype in _dtypes(view).items()}
-
-
 def formats_of(view: View) -> dict[str, Document]:
-    """A Series of dtypes by column, as formats of plain cells; those of pandas' own are among them."""
-    return {name: plain_format(dtype, f"{view.path}[{name!r}]") for name, dtype in _dtypes(view).items()}
-
-
-def _dtypes(view: View) -> dict[str, object]:
+    """A Series of dtypes, as pandas' ``frame.dtypes`` is, as formats of plain cells by column."""
     series = view.series()
-    found: dict[str, object] = {}
+    found: dict[str, Document] = {}
     for label, dtype in zip(series.index.labels(), series.values.tolist(), strict=True):
         if not isinstance(label, str):  # NumPy's own text is text
             raise UnsupportedError("a column whose name is no text", where=view.path)
-        found[str(label)] = dtype
+        found[str(label)] = plain_format(dtype, f"{view.path}[{str(label)!r}]")
     return found
 
 

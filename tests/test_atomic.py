@@ -169,16 +169,20 @@ def test_a_full_disk(tiny_disk: Path, form: str) -> None:
 
 
 KILLED = """
-import sys
+import os, sys
 sys.path[:0] = [{source!r}, {tests!r}]
 import test_atomic
 from modelcrate.crate import write_crate
 made = [test_atomic.large_components(byte, 4 << 20) for byte in (1, 2)]
-print("ready", flush=True)
-while True:
-    for components in made:
-        write_crate({target!r}, components=components, form={form!r}, overwrite=True)
+for line in sys.stdin:
+    child = os.fork()
+    while not child:
+        for components in made:
+            write_crate({target!r}, components=components, form={form!r}, overwrite=True)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+"""An interpreter that forks a process which saves for ever, once for each line, and tells how it ended."""
 
 
 @pytest.mark.parametrize(("form", "rounds"), [("file", 30), ("folder", 20)])
@@ -190,14 +194,15 @@ def test_kill_9_while_saving_leaves_the_old_crate_or_the_new_one(tmp_path: Path,
         identities.add(str(verify(target).identity))
     code = KILLED.format(source=SOURCE, tests=str(Path(__file__).parent), target=str(target), form=form)
     chance = random.Random(form)
+    forker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    assert forker.stdin is not None
+    assert forker.stdout is not None
     for _ in range(rounds):
-        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"ready\n"
+        forker.stdin.write(b"\n")
+        child = int(forker.stdout.readline())
         time.sleep(chance.uniform(0, 0.06))
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
+        os.kill(child, signal.SIGKILL)
+        assert int(forker.stdout.readline()) == -signal.SIGKILL
         if form == "folder" and not target.exists():
             # Between the two renames: both crates stand beside the name, whole.
             beside = [*tmp_path.glob("x.crate.*.old"), *tmp_path.glob(".modelcrate-*.tmp")]
@@ -207,6 +212,9 @@ def test_kill_9_while_saving_leaves_the_old_crate_or_the_new_one(tmp_path: Path,
         report = verify(target)
         assert report.ok
         assert str(report.identity) in identities
+    forker.stdin.close()
+    forker.stdout.close()
+    assert forker.wait(timeout=120) == 0
 
 
 KILLED_BETWEEN = """

@@ -189,11 +189,17 @@ def _take_apart(model: object) -> Parts:
         from modelcrate.series_parts import series_parts
 
         return series_parts(model)
-    from modelcrate.legacy.live_model import live_parts
+    from modelcrate.legacy.live_model import known_base, live_parts
 
     found = live_parts(model)
     if found is not None:
         return found
+    base = known_base(model)
+    if base is not None:
+        raise UsageError(
+            f"a {type(model).__name__} can't be saved: it is a subclass of {base}, and what it changes is not known",
+            hint="give it that class to save what the two have in common",
+        )
     raise UsageError(
         f"a {type(model).__name__} can't be saved",
         hint="modelcrate saves torch modules, dicts of them, synthesizers, and live models of gretel-synthetics, ctgan "

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import pytest
 import modelcrate
 from modelcrate.cli.main import main
 from modelcrate.cli.rows import RowWriter
+from modelcrate.cli.sample import _known_columns
 from modelcrate.errors import UnsupportedError
 from modelcrate.tabular import rejection
 
@@ -193,3 +195,27 @@ def test_a_terminal_gets_escaped_cells_and_a_pipe_the_very_texts() -> None:
             writer.write(frame)
         shown.append(stdout.getvalue())
     assert shown == ["a\\x1b[2J,n\n\\x1b]0;owned\\x07,1\né\\u202e,2\n", "a\x1b[2J,n\n\x1b]0;owned\x07,1\né\u202e,2\n"]
+
+
+def test_a_pipe_gets_utf_8_whatever_the_locale_is() -> None:
+    raw = io.BytesIO()
+    stdout = io.TextIOWrapper(raw, encoding="ascii", errors="backslashreplace")
+    with RowWriter(None, stdout=stdout) as writer:
+        writer.write(pd.DataFrame({"ключ": ["東京"]}))
+    stdout.flush()
+    assert raw.getvalue().decode() == "ключ\n東京\n"
+
+
+def test_a_table_of_known_columns_keeps_texts_that_look_like_something_else(tmp_path):
+    path = tmp_path / "known.csv"
+    path.write_text("code,country,age\n007,NA,40\n,None,41\n")
+    held = types.SimpleNamespace(text_columns=frozenset({"code", "country", "name"}))
+    found = _known_columns(str(path), held)
+    assert found["code"].tolist()[0] == "007"
+    assert pd.isna(found["code"].tolist()[1])
+    assert found["country"].tolist() == ["NA", "None"]
+    assert found["age"].tolist() == [40, 41]
+
+
+def test_the_columns_of_texts_are_those_without_any_other_cell(crate):
+    assert modelcrate.load(crate("mixed")).text_columns == {"state", "colour"}

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import modelcrate
+from modelcrate.cli.main import main
 from modelcrate.errors import FormatError, ModelcrateError, PolicyError, StorageError, UnsupportedError, UsageError
 
 CORPUS = Path(__file__).resolve().parents[1] / "corpus" / "actgan"
@@ -150,3 +151,11 @@ def test_a_file_is_not_replaced_by_what_is_made_of_it__G12(tmp_path):
         with pytest.raises(UsageError, match="same file"):
             modelcrate.convert(source, target, overwrite=True)
     assert source.read_bytes() == MIXED.read_bytes()
+
+
+def test_a_crate_is_none_of_the_files_to_convert(tmp_path, capsys):
+    modelcrate.convert(MIXED, tmp_path / "a.crate")
+    with pytest.raises(UsageError, match="it is a crate already"):
+        modelcrate.convert(tmp_path / "a.crate", tmp_path / "b.crate")
+    assert main(["convert", str(MIXED), str(tmp_path / "a.crate")]) == 2
+    assert "pass --force" in capsys.readouterr().err

@@ -298,6 +298,14 @@ def test_no_hook_that_moves_networks_between_devices_is_called(tmp_path: Path) -
     assert mc.verify(tmp_path / "x.crate").ok
 
 
+def test_a_subclass_is_refused_as_what_it_is(tmp_path: Path) -> None:
+    model = model_of("ctgan")
+    model.__class__ = type("Mine", (type(model),), {})
+    with pytest.raises(UsageError, match="Mine can't be saved: it is a subclass of ctgan"):
+        mc.save(model, tmp_path / "x.crate")
+    assert not (tmp_path / "x.crate").exists()
+
+
 # -- what is loaded
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,7 @@ def _jobs(options: argparse.Namespace) -> list[tuple[Path, Path]]:
     if options.out is None:
         if len(paths) != 2:
             raise UsageError("expected OLD NEW", hint="for several files, name a folder with --out")
-        return [(paths[0], paths[1])]
+        return _replacing([(paths[0], paths[1])], options)
     suffix = "" if options.folder else _SUFFIXES[options.to]
     targets = [options.out / (path.stem + suffix) for path in paths]
     doubled = {target.name for target in targets if targets.count(target) > 1}
@@ -125,7 +126,22 @@ def _jobs(options: argparse.Namespace) -> list[tuple[Path, Path]]:
         options.out.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise UsageError("--out must be a folder", where=str(options.out)) from error
-    return list(zip(paths, targets, strict=True))
+    return _replacing(list(zip(paths, targets, strict=True)), options)
+
+
+def _replacing(jobs: list[tuple[Path, Path]], options: argparse.Namespace) -> list[tuple[Path, Path]]:
+    """The jobs, if none replaces what may not be; told before the first is done."""
+    for source, target in jobs:
+        if not options.force and os.path.lexists(target) and not _same(source, target):
+            raise UsageError("the output exists already", where=str(target), hint="remove it or pass --force")
+    return jobs
+
+
+def _same(source: Path, target: Path) -> bool:
+    try:
+        return os.path.samefile(source, target)
+    except OSError:
+        return False
 
 
 def _report(source: Path, target: Path, conversion: Conversion, output: Output) -> None:

@@ -42,6 +42,9 @@ class RowWriter:
     def __enter__(self) -> RowWriter:
         if self._target is None:
             self._text = self._stdout
+            reconfigure = getattr(self._stdout, "reconfigure", None)
+            if reconfigure is not None and not self._stdout.isatty():
+                reconfigure(encoding="utf-8", errors="strict")  # data, as in a file: no escapes that nobody reads
             return self
         if self._is_parquet:
             _require_pyarrow()

@@ -27,7 +27,8 @@ EPILOG = (
     "set to what was asked, all else is met exactly. With --shard 2/8, for workers of one --seed, -n is the whole: the "
     "parts have different rows, keys and unique cells, and put together they are the rows of one run unless conditions "
     "or constraints refuse some. Rows are written as they are made; an interrupted run leaves no file. "
-    "Cells that a spreadsheet would take for a formula are written as they are unless --escape-formulas is given."
+    "Cells that a spreadsheet would take for a formula are written as they are unless --escape-formulas is given; on a "
+    "terminal, what could steer it is shown escaped."
 )
 
 
@@ -92,7 +93,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
     synthesizer: Any = modelcrate.load(options.path, device=options.device)
     if not hasattr(synthesizer, "sample_batches"):
         raise UnsupportedError("this crate does not hold a tabular synthesizer", where=str(options.path))
-    conditions: Any = _known_columns(options.known) if options.known else dict(options.condition or []) or None
+    conditions: Any = (
+        _known_columns(options.known, synthesizer) if options.known else dict(options.condition or []) or None
+    )
     batches = synthesizer.sample_batches(
         options.rows,
         seed=options.seed,
@@ -167,12 +170,14 @@ def _cell(text: str) -> object:
         return text
 
 
-def _known_columns(path: str) -> pd.DataFrame:
+def _known_columns(path: str, synthesizer: Any) -> pd.DataFrame:
+    """The table as it is written, so that digits in a column of texts stay texts, and ``NA`` may be one."""
     import pandas as pd
 
+    texts: Any = dict.fromkeys(getattr(synthesizer, "text_columns", ()), object)
     try:
         with open(path, "rb") as stream:  # pandas alone would fetch addresses and unpack archives
-            return pd.read_csv(stream)
+            return pd.read_csv(stream, dtype=texts, keep_default_na=False, na_values=[""])
     except ModelcrateError:
         raise
     except OSError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelcrate.crate_writer import Form, write_crate
-from modelcrate.errors import MismatchError, UnsupportedError, UsageError
+from modelcrate.errors import FormatError, MismatchError, UnsupportedError, UsageError
 from modelcrate.format.digest import DEFAULT_ALGORITHM, Digest, digest_of
 from modelcrate.format.manifest import Manifest, Omission, Provenance, Source, identity
 from modelcrate.legacy.disclosure import beyond, leaks
@@ -72,7 +72,13 @@ def convert(
     refuse_same_file(source, target)
     if redact is not None:
         return _redacted(source, target, redact, overwrite, form, digest, limits)
-    legacy = read_for_conversion(source, limits=limits, name=ROOT, script=weights_only)
+    try:
+        legacy = read_for_conversion(source, limits=limits, name=ROOT, script=weights_only)
+    except FormatError:
+        if is_crate(source):
+            hint = "copy it; redact takes learnt values out of it"
+            raise UsageError("it is a crate already", where=os.fspath(source), hint=hint) from None
+        raise
     kind = legacy.root.class_name
     found = translate_file(legacy, source, weights_only=weights_only)
     check_translation(found)

@@ -57,3 +57,9 @@ def live_parts(model: object) -> Parts | None:
         omitted=found.omitted,
         provenance=Provenance(producer=producer, created_by=name),
     )
+
+
+def known_base(model: object) -> str | None:
+    """The class of a known library that an object's own class derives from; None where there is none."""
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type.mro(type(model))[1:])
+    return next((name for name in names if name in FAMILIES), None)

@@ -16,6 +16,7 @@ from torch import nn
 from modelcrate.errors import UsageError
 from modelcrate.tabular.ahead import ahead
 from modelcrate.tabular.callback import HoldsCallback
+from modelcrate.tabular.cells import Categories, is_missing
 from modelcrate.tabular.conditions import Conditions, read_conditions, read_frame, read_runs
 from modelcrate.tabular.config import Config
 from modelcrate.tabular.core import Core
@@ -35,6 +36,8 @@ ROWS_LIMIT = 10**9
 """Rows of one call; more is an accident, and would fill any disk."""
 CHUNK_ROWS = 1 << 18
 """Rows of one frame of :meth:`Synthesizer.sample_batches`, about."""
+TEXTS = frozenset({"object", "string", "str", "category"})
+"""Dtypes of columns that may hold texts."""
 
 
 class Synthesizer(HoldsCallback):
@@ -66,6 +69,20 @@ class Synthesizer(HoldsCallback):
     def columns(self) -> tuple[str, ...]:
         """The names of the columns of sampled rows, in order."""
         return tuple(field.name for field in self.table.fields)
+
+    @property
+    def text_columns(self) -> frozenset[str]:
+        """The columns of sampled rows that hold texts alone."""
+        encoded = [*self.table.columns, *getattr(getattr(self.core, "transformer", None), "columns", ())]
+        mixed = {
+            column.name
+            for column in encoded
+            if any(not isinstance(cell, str) and not is_missing(cell) for cell in _categories(column.encoding))
+        }
+        kinds = {
+            field.name: field.dtype.name if field.format is None else field.format.dtype for field in self.table.fields
+        }
+        return frozenset(name for name, dtype in kinds.items() if dtype in TEXTS and name not in mixed)
 
     @property
     def device(self) -> torch.device:
@@ -233,6 +250,11 @@ class Synthesizer(HoldsCallback):
             found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
         _report_shortage(len(found), wanted)
         return found
+
+
+def _categories(encoding: object) -> tuple[object, ...]:
+    held = getattr(encoding, "categories", None)
+    return held.values if isinstance(held, Categories) else ()
 
 
 def _slices(frame: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:

@@ -215,6 +215,16 @@ def test_A36_a_network_with_hooks_is_refused():
         gretel_actgan.translate(view)
 
 
+def test_a_number_without_a_subtype_is_refused_as_what_its_own_library_can_t_sample_either():
+    view = root("mixed")
+    field = inner(view, "_metadata", "_fields_metadata")["age"]
+    assert isinstance(field.node, Dict)
+    field.node.pairs[:] = [(key, value) for key, value in field.node.pairs if key != "subtype"]
+    with pytest.raises(UnsupportedError, match="the number 'age' is neither") as caught:
+        gretel_actgan.translate(root_again(view))
+    assert caught.value.where == "model._metadata._fields_metadata['age']"
+
+
 def test_columns_named_by_numpy_s_text_are_named_by_text(tmp_path):
     """``field_names=list(array)`` gives such names, and the dtypes are kept by them."""
     dtypes = pd.Series([np.dtype("int64")], index=pd.Index([np.str_("age")], dtype=object))

@@ -66,6 +66,9 @@ def _fields(view: View) -> list[Document]:
         kind = field["type"].text()
         if kind not in _KINDS:
             raise UnsupportedError(f"a field of type {kind!r}", where=field.path)
+        if kind == "numerical" and "subtype" not in field:
+            what = f"the number {name!r} is neither an integer nor a float; sdv itself can't sample such a model"
+            raise UnsupportedError(what, where=field.path)
         if name not in dtypes:
             raise FormatError(f"no dtype for the field {name!r}", where=view["_dtypes"].path)
         document = {

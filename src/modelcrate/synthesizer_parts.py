@@ -71,28 +71,36 @@ def load_copula(crate: Crate, config: Mapping[str, Any]) -> CopulaSynthesizer:
     from modelcrate.tabular.copula.config import CopulaConfig
     from modelcrate.tabular.copula.joint import Joint
     from modelcrate.tabular.copula.synthesizer import CopulaSynthesizer
+    from modelcrate.tabular.randomstate import RandomState
     from modelcrate.tabular.table import Table
 
     parts = _by_type(crate)
     settings = CopulaConfig.from_document(dict(config), "manifest.model.config")
     joint = Joint.from_document(*_state(parts, Joint.type_tag))
     table = Table.from_document(*_state(parts, Table.type_tag))
+    random_state = None
+    if RandomState.type_tag in parts:
+        random_state = RandomState.from_document(*_state(parts, RandomState.type_tag))
     if parts:
         raise FormatError(f"a copula has no part of type {next(iter(parts))!r}", where="manifest.components")
-    synthesizer = CopulaSynthesizer(joint=joint, table=table, config=settings)
+    synthesizer = CopulaSynthesizer(joint=joint, table=table, config=settings, random_state=random_state)
     synthesizer.hyperparameters = dict(crate.manifest.hyperparameters)
     return synthesizer
 
 
 def copula_parts(synthesizer: CopulaSynthesizer) -> Parts:
     """The parts of a live Gaussian copula, as :func:`load_copula` wants them."""
-    joint, table = synthesizer.core.joint, synthesizer.table
+    joint, table, stored = synthesizer.core.joint, synthesizer.table, synthesizer.random_state
+    components = [
+        ComponentData(name="joint", role="distribution", type=joint.type_tag, state=joint.to_document()),
+        ComponentData(name="table", role="table", type=table.type_tag, state=table.to_document()),
+    ]
+    if stored is not None:
+        name = "random_state"
+        components.append(ComponentData(name=name, role=name, type=stored.type_tag, state=stored.to_document()))
     return Parts(
         model=(COPULA, synthesizer.config.to_document()),
-        components=[
-            ComponentData(name="joint", role="distribution", type=joint.type_tag, state=joint.to_document()),
-            ComponentData(name="table", role="table", type=table.type_tag, state=table.to_document()),
-        ],
+        components=components,
         hyperparameters=synthesizer.hyperparameters,
     )
 

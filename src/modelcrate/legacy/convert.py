@@ -221,6 +221,7 @@ def _check_copula(found: Translation) -> None:
     from modelcrate.tabular.copula.config import CopulaConfig
     from modelcrate.tabular.copula.joint import Joint
     from modelcrate.tabular.copula.synthesizer import check_copula
+    from modelcrate.tabular.randomstate import RandomState
     from modelcrate.tabular.table import Table
 
     parts = {part.name: part for part in found.components}
@@ -229,6 +230,8 @@ def _check_copula(found: Translation) -> None:
         joint=Joint.from_document(parts["joint"].state, f"{ROOT}.joint"),
         table=Table.from_document(parts["table"].state, f"{ROOT}.table"),
     )
+    if "random_state" in parts:
+        RandomState.from_document(parts["random_state"].state, f"{ROOT}.random_state")
 
 
 def _check_series(found: Translation) -> None:

@@ -16,10 +16,14 @@ import parity
 from modelcrate.errors import FormatError, ModelcrateError, UnsupportedError, UsageError
 from modelcrate.legacy.convert import FAMILIES
 from modelcrate.legacy.families import sdv1
+from modelcrate.legacy.families.rdt_columns import states_of
 from modelcrate.legacy.families.sdv1_processor import early_numpy
 from modelcrate.legacy.graph import Call, Dict, Global
 from modelcrate.legacy.reader import read_for_conversion
 from modelcrate.legacy.view import View
+from modelcrate.tabular.copula.config import CopulaConfig
+from modelcrate.tabular.copula.synthesizer import CopulaSynthesizer
+from modelcrate.tabular.randomstate import RandomState
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).resolve().parents[3]
@@ -181,6 +185,26 @@ def test_one_replay_goes_on_from_call_to_call_and_the_process_s_seeds_do_not_mat
         load(RULES).sample(5, replay=model.begin_replay())
     with pytest.raises(UsageError, match="'fixed'"):
         model.begin_replay("now")
+
+
+def test_a_copula_that_was_saved_after_it_had_sampled_goes_on_where_it_stood(load, tmp_path):
+    view = root("copula")
+    fresh = inner(view, *HYPER, "_transformers_sequence").items()[0]
+    seed = states_of(fresh)["forward"]
+    replace(view, _random_state_set=True)
+    replace(inner(view, "_model"), random_state=inner(fresh, "random_states").mapping()["transform"].node)
+    found = translate(view)
+    stored = {part.name: part for part in found.components}["random_state"]
+    model = load("copula")
+    parts = {"joint": model.core.joint, "table": model.table}
+    config = CopulaConfig.from_document(found.model[1], "config")
+    state = RandomState.from_document(stored.state, "random_state")
+    modelcrate.save(CopulaSynthesizer(**parts, config=config, random_state=state), tmp_path / "m.crate")
+    rules = {**model.config.to_document()["replay"], "model_seed": seed}
+    seeded = CopulaSynthesizer(**parts, config=CopulaConfig.from_document({"replay": rules}, "config"))
+    rows = modelcrate.load(tmp_path / "m.crate").sample(30, replay="fixed")
+    pd.testing.assert_frame_equal(rows, seeded.sample(30, replay="fixed"))
+    assert not rows.equals(model.sample(30, replay="fixed"))
 
 
 def test_a_saved_and_reloaded_synthesizer_gives_the_same_rows(load, tmp_path):

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from modelcrate.errors import FormatError, UnsupportedError
 from modelcrate.legacy.graph import Call
+from modelcrate.legacy.values.special import GeneratorData
 from modelcrate.legacy.view import View
 
 Document: TypeAlias = "dict[str, Any]"
@@ -38,6 +39,27 @@ def state_of_objects(view: View) -> Document:
             "normal": state["gauss"].finite(),
         },
         "torch": _bytes_of(parts[2]),
+    }
+
+
+def state_of_twister(view: View) -> Document:
+    """A NumPy RandomState alone, of a model without a network; PyTorch's generator is a fresh one."""
+    import numpy as np
+    import torch
+
+    found = view.value()
+    inner = found.state.get("state") if isinstance(found, GeneratorData) else None
+    if not isinstance(found, GeneratorData) or found.bit_generator != "MT19937" or not isinstance(inner, dict):
+        raise UnsupportedError("a random state that is no Mersenne Twister", where=view.path)
+    normal = found.state.get("gauss", 0.0)
+    return {
+        "numpy": {
+            "key": np.array(inner["key"], dtype=np.uint32),
+            "position": int(inner["pos"]),
+            "has_normal": bool(found.state.get("has_gauss", 0)),
+            "normal": normal if type(normal) is float else 0.0,
+        },
+        "torch": torch.Generator().manual_seed(0).get_state().numpy().copy(),
     }
 
 

@@ -15,6 +15,7 @@ from modelcrate.format.manifest import Omission
 from modelcrate.legacy.families import copulas, ctgan
 from modelcrate.legacy.families.gretel_actgan import Translation
 from modelcrate.legacy.families.known import refuse_unknown
+from modelcrate.legacy.families.random_states import state_of_twister
 from modelcrate.legacy.families.sdv1_processor import (
     SEVERAL,
     chained_columns,
@@ -105,8 +106,9 @@ def translate_copula(view: View) -> Translation:
     table = _table(view)
     joint = copulas.joint(view["_model"])
     names = copulas.summarised(joint["columns"])
-    rules: Document = {"spare_batch": False, **_rules(view, advanced=False)}
-    config: Document = {"replay": None if names or view["_random_state_set"].boolean() else rules}
+    advanced = view["_random_state_set"].boolean()
+    rules: Document = {"spare_batch": False, **_rules(view, advanced=advanced)}
+    config: Document = {"replay": None if names else rules}
     if early_numpy(view["_data_processor"]):
         config["early_rotations"] = True
     found = Translation(
@@ -117,6 +119,10 @@ def translate_copula(view: View) -> Translation:
         ],
         hyperparameters={},
     )
+    if advanced and not names:  # saved after it had sampled
+        state = state_of_twister(view["_model"].attributes(copulas.MULTIVARIATE)["random_state"])
+        name = "random_state"
+        found.components.append(ComponentData(name=name, role=name, type="tabular.random_state/1", state=state))
     _finish(found, view, names)
     return found
 

@@ -15,6 +15,7 @@ from modelcrate.tabular.copula.config import CopulaConfig
 from modelcrate.tabular.copula.core import JointCore
 from modelcrate.tabular.copula.joint import Joint
 from modelcrate.tabular.draws import CounterDraws, Reversal
+from modelcrate.tabular.randomstate import RandomState
 from modelcrate.tabular.session import Session
 from modelcrate.tabular.synthesizer import Synthesizer
 from modelcrate.tabular.table import Table
@@ -31,12 +32,14 @@ class CopulaSynthesizer(Synthesizer):
     core: JointCore  # type: ignore[assignment]  # in the place of a Core
     config: CopulaConfig  # type: ignore[assignment]  # in the place of a Config
 
-    def __init__(self, *, joint: Joint, table: Table, config: CopulaConfig) -> None:
+    def __init__(
+        self, *, joint: Joint, table: Table, config: CopulaConfig, random_state: RandomState | None = None
+    ) -> None:
         check_copula(joint=joint, table=table)
         self.core = JointCore(joint, config)
         self.table = table
         self.config = config
-        self.random_state = None
+        self.random_state = random_state
         self.hyperparameters: Mapping[str, Any] = {}
 
     @property

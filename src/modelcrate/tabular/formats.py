@@ -172,7 +172,8 @@ class CellFormat:
             return pd.Series(cells.astype(bool), index=index)
         if self.dtype == "category":
             assert self.categories is not None
-            known = pd.Index(column_of(self.categories.values), dtype=object).infer_objects()
+            listed = pd.Series(column_of(self.categories.values), dtype=object)
+            known = pd.Index(listed.infer_objects())  # an Index of its own infers nothing before pandas 2
             places, distinct = pd.factorize(as_objects(cells))
             found = [self.categories.find(cell) for cell in distinct.tolist()]
             codes = np.array([*(-1 if code is None else code for code in found), -1])[places]

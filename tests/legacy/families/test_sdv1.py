@@ -187,6 +187,15 @@ def test_one_replay_goes_on_from_call_to_call_and_the_process_s_seeds_do_not_mat
         model.begin_replay("now")
 
 
+@pytest.mark.parametrize("name", [MIXED, KEYS, "copula", "keys_codes"])
+def test_what_rdt_sets_in_every_transformer_that_has_made_rows_is_known(name):
+    view = root(name)
+    for item in inner(view, *HYPER, "_transformers_sequence").items():
+        if "missing_value_generation" not in item.attributes(item.class_name):
+            replace(item, missing_value_generation=None)
+    assert translate(view).components
+
+
 def test_a_copula_that_was_saved_after_it_had_sampled_goes_on_where_it_stood(load, tmp_path):
     view = root("copula")
     fresh = inner(view, *HYPER, "_transformers_sequence").items()[0]

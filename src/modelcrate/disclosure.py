@@ -24,15 +24,16 @@ SHOWN: Final = 60
 
 STRUCTURE: Final = frozenset({
     "$array", "$scalar", "a", "after", "anonymiser", "applied", "arguments", "aside", "attributes", "b", "before",
-    "below", "between", "branches", "capacity", "clip", "column", "columns", "constraints", "difference", "discrete",
-    "distances", "distribution", "divisor", "dtype", "encoding", "exact", "example", "feed", "fields", "first",
-    "flag", "flagged", "floats", "forward", "guessed", "has_normal", "identifiers", "increment", "input", "item", "joint",
-    "kept", "keeps_missing", "keywords", "kind", "label", "layout", "learns_digits", "locales", "made", "matched",
-    "missing", "modelled", "name", "named", "noise", "nones", "number", "numeric", "numpy", "order", "ordered",
-    "outputs", "parts", "patterns", "per_example", "position", "primary_key", "provider", "range", "relation",
-    "recent", "renews", "replaces", "required", "resolution", "restarts", "reverse", "rounds", "rule", "scaled",
-    "scrambled", "seed", "shadowed", "shape", "source", "stages", "start", "state", "states", "step", "steps", "strict", "task", "text", "texts", "time",
-    "torch", "twisted", "type", "unknown", "used", "whole", "width", "written", "zone",
+    "below", "between", "branches", "capacity", "clip", "column", "columns", "constraints", "difference",
+    "discrete", "distances", "distribution", "divisor", "dtype", "encoding", "exact", "example", "feed", "fields",
+    "first", "flag", "flagged", "floats", "forward", "guessed", "has_normal", "identifiers", "increment", "input",
+    "item", "joint", "keeps_missing", "kept", "keywords", "kind", "label", "layout", "learns_digits", "locales",
+    "made", "matched", "missing", "modelled", "name", "named", "noise", "nones", "number", "numeric", "numpy",
+    "order", "ordered", "outputs", "parts", "patterns", "per_example", "position", "primary_key", "provider",
+    "range", "recent", "relation", "renews", "replaces", "required", "resolution", "restarts", "reverse", "rounds",
+    "rule", "scaled", "scrambled", "seed", "shadowed", "shape", "source", "stages", "start", "state", "states",
+    "step", "steps", "strict", "task", "text", "texts", "time", "torch", "twisted", "type", "unknown", "used",
+    "whole", "width", "written", "zone",
 })  # fmt: skip
 """Keys whose values say how something is done, or stand for a container whose inner keys are looked at."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modelcrate.tabular.draws import CounterDraws
+from modelcrate.errors import UsageError
+from modelcrate.tabular.draws import CounterDraws, key_of
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,10 @@ def test_a_block_can_be_drawn_without_those_before_it() -> None:
     assert np.array_equal(alone, CounterDraws(7, 3, stream=2).gumbel((4, 5)))
     assert not np.array_equal(alone, CounterDraws(7, 4, stream=2).gumbel((4, 5)))
     assert not np.array_equal(alone, CounterDraws(7, 3, stream=1).gumbel((4, 5)))
+
+
+@pytest.mark.parametrize("seed", [True, 1.0, "1", -1, 2**64], ids=repr)
+def test_a_seed_is_one_word_without_a_sign(seed: object) -> None:
+    with pytest.raises(UsageError, match="seed"):
+        key_of(seed)  # type: ignore[arg-type]  # as a user may
+    assert key_of(np.int64(7)) == 7

@@ -23,8 +23,8 @@ def key_of(seed: SupportsIndex | None) -> int:
         value = operator.index(seed)
     except TypeError:
         raise UsageError(f"expected an integer, found a {type(seed).__name__}", where="seed") from None
-    if not 0 <= value < SEED_LIMIT:
-        raise UsageError("a seed is between 0 and 2**64 - 1", where="seed")
+    if isinstance(seed, bool) or not 0 <= value < SEED_LIMIT:
+        raise UsageError("a seed is a number between 0 and 2**64 - 1", where="seed")
     return value
 
 

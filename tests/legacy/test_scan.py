@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import pickle
 import subprocess
@@ -14,9 +15,10 @@ import pytest
 from pickled import named, text
 from tagged import CORPUS
 
-from modelcrate.errors import StorageError
+from modelcrate.errors import StorageError, UsageError
 from modelcrate.legacy.findings import ORDER, ScanReport, render
 from modelcrate.legacy.machine import read_pickle
+from modelcrate.legacy.read import read_legacy
 from modelcrate.legacy.scan import scan
 
 SOURCES = Path(__file__).parent.parent.parent / "src"
@@ -179,3 +181,18 @@ def test_reports_of_the_same_file_are_equal() -> None:
 )
 def test_arguments_that_can_not_be_hashed_or_end_nowhere_are_findings(data: bytes) -> None:
     assert scan(data).verdict != "data"
+
+
+@pytest.mark.parametrize("form", [bytes, bytearray, memoryview])
+def test_bytes_of_any_kind_are_one_file(form: type, tmp_path: Path) -> None:
+    data = pickle.dumps({"a": [1, 2.5, "b"]})
+    (tmp_path / "x.pkl").write_bytes(data)
+    assert scan(form(data)).verdict == scan(tmp_path / "x.pkl").verdict == "data"
+    assert read_legacy(form(data)) == read_legacy(tmp_path / "x.pkl") == {"a": [1, 2.5, "b"]}
+
+
+@pytest.mark.parametrize("source", [io.BytesIO(b"N."), 5, None], ids=["file object", "descriptor", "nothing"])
+def test_what_is_neither_a_path_nor_bytes_is_not_opened(source: object) -> None:
+    for verb in (scan, read_legacy):
+        with pytest.raises(UsageError, match="expected a path or bytes"):
+            verb(source)  # type: ignore[operator]  # as a user may

@@ -15,7 +15,7 @@ from modelcrate.format.manifest import Manifest, Omission, Provenance, Source, i
 from modelcrate.legacy.disclosure import beyond, leaks
 from modelcrate.legacy.families import ctgan, ctgan_02, gretel_actgan, gretel_dgan, sdv1, sdv17
 from modelcrate.legacy.families.gretel_actgan import Translation
-from modelcrate.legacy.reader import LegacyFile, map_file, read_for_conversion
+from modelcrate.legacy.reader import LegacyFile, content_of, read_for_conversion
 from modelcrate.legacy.view import View
 from modelcrate.limits import DEFAULT, Limits
 from modelcrate.parts import COPULA, SERIES, SYNTHESIZER
@@ -82,7 +82,7 @@ def convert(
     kind = legacy.root.class_name
     found = translate_file(legacy, source, weights_only=weights_only)
     check_translation(found)
-    data = map_file(source)
+    data = content_of(source)
     provenance = Provenance(
         producer={"modelcrate": __version__},
         source=Source(

@@ -7,10 +7,9 @@ file names is imported, called or looked up.
 
 from __future__ import annotations
 
-import os
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Generator, Hashable, Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from modelcrate.errors import FormatError, LimitError, UnsupportedError
 from modelcrate.legacy import script
@@ -24,6 +23,9 @@ from modelcrate.legacy.record import Name, Record
 from modelcrate.legacy.values import arrays, inline, plain, special
 from modelcrate.legacy.view import View
 from modelcrate.limits import DEFAULT, Limits
+
+if TYPE_CHECKING:
+    from modelcrate.storage.source import Location
 
 DEPTH: Final = 500
 """Nested values: a module in a module takes three, and Python itself frees what is nested by recursion."""
@@ -44,7 +46,7 @@ Steps = Generator[tuple[Node, str], Any, object]
 """Gives the parts that it needs, each with its path; gets their values; returns its own."""
 
 
-def read_legacy(source: str | os.PathLike[str] | bytes, *, verify: bool = True, limits: Limits = DEFAULT) -> Any:
+def read_legacy(source: Location, *, verify: bool = True, limits: Limits = DEFAULT) -> Any:
     """The object in a pickle, joblib, ``torch.save`` or ``torch.jit.save`` file, as plain values; nothing in it is run.
 
     Containers, numbers, text, dates, NumPy arrays, and tensors on the CPU (dtype, shape, stride, and storages shared as

@@ -9,8 +9,9 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modelcrate.errors import FormatError, PolicyError, StorageError, UnsupportedError
+from modelcrate.errors import FormatError, PolicyError, StorageError, UnsupportedError, UsageError
 from modelcrate.legacy.context import Context
 from modelcrate.legacy.detect import COMPRESSED, detect
 from modelcrate.legacy.lookalikes import looks_like_tensors, tensors_problem
@@ -20,6 +21,9 @@ from modelcrate.legacy.torchfile import read_torch
 from modelcrate.legacy.unpack import unpack_strictly
 from modelcrate.legacy.view import View
 from modelcrate.limits import DEFAULT, Limits
+
+if TYPE_CHECKING:
+    from modelcrate.storage.source import Location
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +42,7 @@ class LegacyFile:
 
 
 def read_for_conversion(
-    source: str | os.PathLike[str] | bytes,
+    source: Location,
     *,
     limits: Limits = DEFAULT,
     name: str | None = None,
@@ -55,8 +59,8 @@ def read_for_conversion(
     :raises LimitError: it asks for more than ``limits`` allows.
     :raises PolicyError: it names something that runs code, even where it would not be called.
     """
-    where = name or ("bytes" if isinstance(source, bytes) else os.path.basename(os.fspath(source)) or "file")
-    data = source if isinstance(source, bytes) else map_file(source, private=True)
+    data = content_of(source, private=True)
+    where = name or os.path.basename(called(source)) or "file"
     limits = limits.started(len(data))
     kind = _kind(data, limits)
     if kind == "empty":
@@ -125,16 +129,28 @@ def refuse_dangerous(data: Data, *, limits: Limits = DEFAULT, where: str = "file
             )
 
 
-def map_file(path: str | os.PathLike[str], *, private: bool = False) -> Data:
-    """A regular file's content, mapped; an empty one as empty bytes.
+def called(source: Location) -> str:
+    """What errors call a path, or bytes."""
+    return "bytes" if isinstance(source, bytes | bytearray | memoryview) else os.fsdecode(source)
+
+
+def content_of(source: Location, *, private: bool = False) -> Data:
+    """Bytes that were given, or a regular file's content, mapped; an empty one as empty bytes.
 
     A ``private`` mapping can be written to, page by page copied when it is; where the system has no room for that (it
     may count the whole file as memory), it is one for reading.
 
     :raises StorageError: absent, not readable, or no regular file.
+    :raises UsageError: neither a path nor bytes.
     """
     import stat
 
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    try:
+        path = os.fspath(source)
+    except TypeError:
+        raise UsageError(f"expected a path or bytes, got {type(source).__name__}") from None
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
         try:

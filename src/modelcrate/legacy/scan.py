@@ -8,9 +8,9 @@ called ``data``.
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from modelcrate.errors import ModelcrateError
 from modelcrate.legacy.archive import END, LOCAL, Archive, Entry, raw_inflate, read_archive
@@ -25,7 +25,7 @@ from modelcrate.legacy.names import callee_of
 from modelcrate.legacy.npyfile import npy_header
 from modelcrate.legacy.opcodes import NAMES
 from modelcrate.legacy.policy import sweep
-from modelcrate.legacy.reader import map_file
+from modelcrate.legacy.reader import called, content_of
 from modelcrate.legacy.sparse import Bytes, sparse_complaints
 from modelcrate.legacy.stream import Data
 from modelcrate.legacy.tarball import tar_members
@@ -34,13 +34,16 @@ from modelcrate.legacy.torchzip import RECORDS
 from modelcrate.legacy.unpack import unpack
 from modelcrate.limits import DEFAULT, Limits
 
+if TYPE_CHECKING:
+    from modelcrate.storage.source import Location
+
 PICKLES = 64
 """Pickles in a row in one stream; the legacy layout of PyTorch has five."""
 SCAN_FINDINGS = 2_000
 
 
 def scan(
-    source: str | os.PathLike[str] | bytes,
+    source: Location,
     *,
     allow: Iterable[str] = (),
     limits: Limits = DEFAULT,
@@ -51,10 +54,10 @@ def scan(
     ``allow`` are names (``module.name``) that the caller trusts. The report never says anything about weights.
 
     :raises StorageError: the file can't be read. Whatever is in it ends in a report, not in an error.
+    :raises UsageError: neither a path nor bytes.
     """
-    path = name or ("bytes" if isinstance(source, bytes) else os.fsdecode(source))
-    data = source if isinstance(source, bytes) else map_file(source)
-    return scan_data(data, path, allow=allow, limits=limits)
+    data = content_of(source)
+    return scan_data(data, name or called(source), allow=allow, limits=limits)
 
 
 def scan_data(data: Data, path: str, *, allow: Iterable[str] = (), limits: Limits = DEFAULT) -> ScanReport:

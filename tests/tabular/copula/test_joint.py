@@ -97,7 +97,7 @@ def test_a_block_of_many_columns_has_fewer_rows():
     names = [f"c{place}" for place in range(512)]
     wide = {"columns": [{"name": name, "distribution": {"type": "constant", "value": 1.0}} for name in names]}
     core = JointCore(Joint.from_document({**wide, "correlation": np.eye(512)}, "joint"), CopulaConfig(replay=None))
-    assert core.block_rows == 512
+    assert core.block_rows == 2048
 
 
 def test_the_root_of_no_known_cells_is_computed_once():

@@ -16,7 +16,7 @@ from modelcrate.tabular.draws import CounterDraws, LegacyDraws
 BLOCK_ROWS: Final = 4096
 """Rows that are made at once when nothing is replayed; part of what a seed means."""
 BLOCK_NUMBERS: Final = 1 << 20
-"""Numbers of a block: of many columns it has fewer rows for those who want few, but not so few that frames cost most."""
+"""Numbers of a block: of many columns it has fewer rows for those who want few, not so few that frames cost most."""
 
 
 class JointCore:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from modelcrate.errors import ModelcrateError
 from modelcrate.legacy.archive import END, LOCAL, Archive, Entry, raw_inflate, read_archive
 from modelcrate.legacy.detect import COMPRESSED, UNREAD, detect, is_crate_document
-from modelcrate.legacy.findings import Finding, ScanReport, worst
+from modelcrate.legacy.findings import ORDER, Finding, ScanReport, worst
 from modelcrate.legacy.graph import ByteArray, Call
 from modelcrate.legacy.judge import judge
 from modelcrate.legacy.lookalikes import called_from, looks_like_tensors, pickle_inside, read_as_text, tensors_problem
@@ -43,11 +43,7 @@ SCAN_FINDINGS = 2_000
 
 
 def scan(
-    source: Location,
-    *,
-    allow: Iterable[str] = (),
-    limits: Limits = DEFAULT,
-    name: str | None = None,
+    source: Location, *, allow: Iterable[str] = (), limits: Limits = DEFAULT, name: str | None = None
 ) -> ScanReport:
     """Scan one file, or bytes.
 
@@ -84,7 +80,7 @@ class _Scan:
         kind = self.stream(data, "", 0)
         self.late("")  # at the very end too: what was cut short may look like something else
         verdict = worst([*self.verdicts, *(finding.verdict for finding in self.findings)])
-        ordered = sorted(self.findings, key=lambda finding: -_ORDER[finding.verdict])
+        ordered = sorted(self.findings, key=lambda finding: -ORDER.index(finding.verdict))
         return ScanReport(
             path=path, verdict=verdict, kind=kind, findings=ordered[:SCAN_FINDINGS], globals=list(self.globals)[:5000]
         )
@@ -449,4 +445,3 @@ _WORDS = {
 _SIGNED = frozenset({"zip", "npy", "tar", "torch-legacy"})
 """Kinds with a signature that no length of a tensor header has."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
-_ORDER = {verdict: rank for rank, verdict in enumerate(("data", "unrecognised", "broken", "unknown", "dangerous"))}

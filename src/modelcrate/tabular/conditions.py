@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -117,8 +117,8 @@ def _pair(item: object) -> Run:
 
 def _count(given: object) -> int:
     try:
-        count = -1 if isinstance(given, bool) else operator.index(given)  # type: ignore[arg-type]  # a TypeError then
-    except TypeError:
+        count = operator.index(given) if isinstance(given, SupportsIndex) and not isinstance(given, bool) else -1
+    except TypeError:  # an array of several numbers
         count = -1
     if not 0 <= count <= ROWS_LIMIT:
         hint = f"a number of rows is between 0 and {ROWS_LIMIT}"
